@@ -1,0 +1,48 @@
+# One command for each thing a newcomer does; each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CORES ?= all
+# One thread in each process: cells run side by side, and threads that wait for each other cost more than they give.
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+# cron, containers and minimal shells have no locale; Snakemake's files are UTF-8
+export PYTHONUTF8 ?= 1
+
+.PHONY: sweep test lint bench report soak replication setup clean
+.DEFAULT_GOAL := sweep
+
+sweep: setup  ## train the default study and draw its curves
+	$(BIN)/snakemake --cores $(CORES)
+
+replication: setup  ## the paper's claims, on this machine
+	$(BIN)/snakemake --cores $(CORES) --configfile config/replication.yaml
+
+report: setup  ## one HTML file with figures, tables and provenance; CONFIG=... for another study
+	$(BIN)/lmrnn report $(if $(CONFIG),--config $(CONFIG))
+
+test: setup  ## the test suite, at most ten minutes
+	$(BIN)/pytest -n 2 --dist worksteal
+
+soak: setup  ## the long version of the interruption tests
+	LMRNN_SOAK_KILLS=100 $(BIN)/pytest -m soak
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check --compact-diff Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: setup  ## measured against what people use today; BENCH=--quick for a short one
+	$(BIN)/python -m benchmarks $(BENCH)
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/recurrence/*.c lmrnn/recurrence/*.h)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:  ## remove what setup made; results stay
+	rm -rf $(VENV)

@@ -1,0 +1,2 @@
+# The workflow starts here so that `snakemake` runs from the top of a clone.
+include: "workflow/Snakefile"

@@ -1,0 +1,296 @@
+"""What all figures share: sizes, colours of connectivities, panels, notes, and how they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from lmrnn.storage import atomic_path
+
+WIDTH = 7.0  # inches: two columns of a page, one is 3.5
+ROW = 2.0
+DPI = 200
+SEEDS_NOTE = "bars and bands: bootstrap 95% interval over seeds"
+
+# Okabe and Ito's colours, told apart by readers with any of the common colour blindnesses
+_COLOURS = {
+    "full": "#000000",
+    "autapse": "#D55E00",
+    "random": "#009E73",
+    "small_world": "#CC79A7",
+    "ring": "#E69F00",
+    "full_matched": "#7F7F7F",
+}
+_DASHES = {"random": "--", "small_world": "-.", "ring": ":", "full_matched": "--"}
+_MARKERS = {"full": "s", "autapse": "D", "random": "^", "small_world": "v", "ring": "P", "full_matched": "X"}
+_BLUES = LinearSegmentedColormap.from_list("local", ["#9BD4F5", "#0072B2", "#03223B"])
+_LARGEST_RADIUS = 12.0
+_RC = {
+    "font.size": 7.5,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "svg.hashsalt": "lmrnn",
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one connectivity is drawn, the same in every figure.
+
+    Parameters
+    ----------
+    colour : str or tuple
+        Matplotlib colour.
+    dashes, marker : str
+        Matplotlib line style and marker.
+    """
+
+    colour: Any
+    dashes: str
+    marker: str
+
+
+def style_of(kind: str, radius: float = float("nan"), palette: str = "okabe_ito") -> Style:
+    """Colour, line and marker of a connectivity.
+
+    Parameters
+    ----------
+    kind : str
+        Its kind.
+    radius : float
+        Its radius, which gives the shade of kinds that have one; NaN without.
+    palette : str
+        ``okabe_ito`` or ``viridis`` (for the shades of local networks).
+
+    Returns
+    -------
+    Style
+        Fixed for each kind and radius, whatever else is drawn.
+    """
+    shade = 0.5 if not np.isfinite(radius) else min(1.0, np.log(max(radius, 1.0)) / np.log(_LARGEST_RADIUS))
+    if kind == "local":
+        shades = _BLUES if palette == "okabe_ito" else matplotlib.colormaps["viridis_r"]
+        return Style(shades(shade if palette == "okabe_ito" else 0.15 + 0.8 * shade), "-", "o")
+    base = _COLOURS.get(kind, "#56B4E9")
+    if kind in ("random", "small_world", "ring") and np.isfinite(radius):
+        base = LinearSegmentedColormap.from_list(kind, ["#FFFFFF", base, "#000000"])(0.35 + 0.35 * shade)
+    return Style(base, _DASHES.get(kind, "-"), _MARKERS.get(kind, "o"))
+
+
+def row_style(row: pd.Series, palette: str) -> Style:
+    """Style of a table's row, from its columns kind, radius and boundary.
+
+    Parameters
+    ----------
+    row : pandas.Series
+        One row.
+    palette : str
+        As for `style_of`.
+
+    Returns
+    -------
+    Style
+        A sheet whose edges are joined (torus) has squares.
+    """
+    style = style_of(str(row["kind"]), float(row["radius"]), palette)
+    torus = row["kind"] == "local" and row.get("boundary") == "torus"
+    return Style(style.colour, style.dashes, "h" if torus else style.marker)
+
+
+@contextmanager
+def new_figure(width: float, height: float, stem: Path | str) -> Iterator[Figure]:
+    """A figure that is written as PNG and SVG when the block ends.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches at printed size.
+    stem : Path or str
+        Path without ending; ``.png`` and ``.svg`` are written, whole or not at all. The same figure gives the same
+        bytes.
+
+    Yields
+    ------
+    matplotlib.figure.Figure
+        To be drawn on; laid out so that nothing overlaps.
+    """
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_RC, "backend": "agg"}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            with atomic_path(f"{os.fspath(stem)}.{ending}") as path:
+                figure.savefig(path, format=ending, dpi=DPI, metadata=metadata)
+
+
+def smallest_font(figure: Figure) -> float:
+    """Size of the smallest text of a figure.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        A drawn figure.
+
+    Returns
+    -------
+    float
+        In points at printed size.
+    """
+    return min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible())
+
+
+def note(figure: Figure, text: str) -> None:
+    """Write under a figure what its reader must know.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    text : str
+        One or two lines.
+    """
+    figure.supxlabel(text, fontsize=7, x=0.01, ha="left", color="0.25")
+
+
+def accuracy_axis(axes: Axes, label: str) -> None:
+    """Make a y axis that shows accuracies from 0 to 1.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    label : str
+        What is measured.
+    """
+    axes.set_ylim(0, 1.02)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.set_ylabel(label)
+
+
+def draw_baseline(axes: Axes, value: float) -> None:
+    """Draw the accuracy of always answering fixate, if it is known.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    value : float
+        Accuracy, 0 .. 1, or NaN.
+    """
+    if np.isfinite(value):
+        axes.axhline(value, color="0.6", linewidth=0.8, linestyle=(0, (1, 2)), label="always fixate", zorder=0)
+
+
+def side_legend(axes: Axes) -> None:
+    """Put the legend to the right of a panel, so that it covers nothing.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The rightmost panel of a row.
+    """
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0, handlelength=2.2, labelspacing=0.35)
+
+
+def rate_text(rate: float) -> str:
+    """A learning rate as people write it, e.g. ``0.003``."""
+    return f"{rate:.2g}"
+
+
+def describe(row: pd.Series) -> str:
+    """Line of a legend: connectivity, density in percent, its best rate, number of seeds, and what went wrong.
+
+    Parameters
+    ----------
+    row : pandas.Series
+        A row with connectivity, density, learning_rate, at_edge, seeds, diverged.
+
+    Returns
+    -------
+    str
+        Short text; ``*`` after the rate when it is the smallest or largest tried.
+    """
+    edge = "*" if row["at_edge"] in ("low", "high") else ""
+    lost = f", {row['diverged']} diverged" if row["diverged"] else ""
+    return f"{row['connectivity']} ({100 * row['density']:.2g}%), {rate_text(row['learning_rate'])}{edge}, n={row['seeds']}{lost}"
+
+
+def error_bars(values: pd.DataFrame, centre: str) -> np.ndarray:
+    """Lengths of error bars from columns low and high.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        With columns `centre`, low, high; a bound that is missing or infinite is drawn as no bar.
+    centre : str
+        Column of the point.
+
+    Returns
+    -------
+    numpy.ndarray
+        (2, rows): below and above, >= 0.
+    """
+    lengths = np.stack([values[centre] - values["low"], values["high"] - values[centre]]).astype(float)
+    return np.where(np.isfinite(lengths), np.maximum(lengths, 0), 0)
+
+
+def largest_size(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the largest data size of each family.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With columns family and trials_per_task.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same columns.
+    """
+    return table[table["trials_per_task"] == table.groupby("family")["trials_per_task"].transform("max")]
+
+
+def wrap(names: Sequence[str], width: int) -> str:
+    """Join words with commas into lines no longer than a width.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The words.
+    width : int
+        Characters.
+
+    Returns
+    -------
+    str
+        Lines.
+    """
+    import textwrap
+
+    return "\n".join(textwrap.wrap(", ".join(names), width))

@@ -1,0 +1,1 @@
+const char *lmrnn_variant(void) { return "none"; }

@@ -1,0 +1,1 @@
+typedef int lmrnn_empty;

@@ -1,0 +1,49 @@
+"""The Mod-Cog battery: names of tasks, drawing of trials, rendering of trials.
+
+Two definitions exist: ``corrected`` (the default) and ``released`` (what the published code computes, its defects
+included; Khona, Chandra, Ma and Fiete, Neural Computation 35(11), 2023).
+"""
+
+from lmrnn.tasks.battery import (
+    BASES,
+    DEFINITIONS,
+    PERIODS,
+    Base,
+    Task,
+    battery,
+    battery_label,
+    battery_names,
+    check_setting,
+    parse,
+)
+from lmrnn.tasks.drawing import Draws, Span, draw, join, spans
+from lmrnn.tasks.rendering import add_noise, render, sample
+from lmrnn.tasks.trials import CHANNELS, CLASSES, Period, Trials, channel_names, period_names, periods_of
+
+__all__ = [
+    "BASES",
+    "CHANNELS",
+    "CLASSES",
+    "DEFINITIONS",
+    "PERIODS",
+    "Base",
+    "Draws",
+    "Period",
+    "Span",
+    "Task",
+    "Trials",
+    "add_noise",
+    "battery",
+    "battery_label",
+    "battery_names",
+    "channel_names",
+    "check_setting",
+    "draw",
+    "join",
+    "parse",
+    "period_names",
+    "periods_of",
+    "render",
+    "sample",
+    "spans",
+]

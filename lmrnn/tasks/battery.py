@@ -1,0 +1,268 @@
+"""The battery: which tasks exist, their names, and the order in which batteries of any size take them.
+
+A name is composed: ``base ["int" ("l"|"r")] ["seq" ("l"|"r")]``. Twenty bases are one table; every other task is a base
+whose answer is shifted by an integration over the delay (``int``) or moves along the ring during the decision
+(``seq``), to the right (``r``, +1) or to the left (``l``, -1).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from lmrnn.errors import ConfigError, TaskNameError
+
+DEFINITIONS = ("corrected", "released")
+
+PERIODS = {
+    "reach": ("fixation", "stimulus", "delay", "decision"),
+    "rt": ("fixation", "decision"),
+    "dm": ("fixation", "stimulus", "decision"),
+    "dlydm": ("fixation", "stim1", "delay", "stim2", "decision"),
+    "match": ("fixation", "sample", "delay", "test", "decision"),
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """One row of the table of base tasks.
+
+    Parameters
+    ----------
+    family : str
+        Key of `PERIODS`: which periods a trial has and how its answer comes about.
+    delay : bool
+        Whether the task has an ``int`` form.
+    anti : bool
+        The stimulus lies opposite to the answer.
+    rings : tuple of int
+        Rings that show stimuli in every trial; empty where each trial draws one of the two.
+    weights : tuple of int
+        Weight of the evidence on ring 1 and on ring 2.
+    category : bool
+        Sample and test match when they lie in the same half of the ring, else when they are the same position.
+    go_on_match : bool
+        Answer on match trials, else on non-match trials.
+    """
+
+    family: str
+    delay: bool = False
+    anti: bool = False
+    rings: tuple[int, ...] = ()
+    weights: tuple[int, int] = (0, 0)
+    category: bool = False
+    go_on_match: bool = True
+
+
+BASES = {
+    "go": Base("reach"),
+    "rtgo": Base("rt"),
+    "dlygo": Base("reach", delay=True),
+    "anti": Base("reach", anti=True),
+    "rtanti": Base("rt", anti=True),
+    "dlyanti": Base("reach", delay=True, anti=True),
+    "dm1": Base("dm", rings=(1,), weights=(1, 1)),
+    "dm2": Base("dm", rings=(2,), weights=(1, 1)),
+    "ctxdm1": Base("dm", rings=(1, 2), weights=(1, 0)),
+    "ctxdm2": Base("dm", rings=(1, 2), weights=(0, 1)),
+    "multidm": Base("dm", rings=(1, 2), weights=(1, 1)),
+    "dlydm1": Base("dlydm", delay=True, rings=(1,), weights=(1, 1)),
+    "dlydm2": Base("dlydm", delay=True, rings=(2,), weights=(1, 1)),
+    "ctxdlydm1": Base("dlydm", delay=True, rings=(1, 2), weights=(1, 0)),
+    "ctxdlydm2": Base("dlydm", delay=True, rings=(1, 2), weights=(0, 1)),
+    "multidlydm": Base("dlydm", delay=True, rings=(1, 2), weights=(1, 1)),
+    "dms": Base("match", delay=True),
+    "dnms": Base("match", delay=True, go_on_match=False),
+    "dmc": Base("match", delay=True, category=True),
+    "dnmc": Base("match", delay=True, category=True, go_on_match=False),
+}
+
+_SIGN = {None: 0, "r": 1, "l": -1}
+_NAME = re.compile(rf"({'|'.join(BASES)})(?:int([rl]))?(?:seq([rl]))?")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the battery.
+
+    Parameters
+    ----------
+    name : str
+        Canonical name, e.g. ``dlygointrseql``.
+    base : str
+        Key of `BASES`.
+    family : str
+        Key of `PERIODS`.
+    int_sign, seq_sign : int
+        +1 for ``r``, -1 for ``l``, 0 without.
+    """
+
+    name: str
+    base: str
+    family: str
+    int_sign: int = 0
+    seq_sign: int = 0
+
+
+def parse(name: str) -> Task:
+    """Task of a name.
+
+    Parameters
+    ----------
+    name : str
+        A name of the battery, or ``<base>intseq``, the published code's name of ``<base>intrseqr``.
+
+    Returns
+    -------
+    Task
+        With its canonical name.
+
+    Raises
+    ------
+    TaskNameError
+        On a name that the battery does not have; the message gives the nearest ones.
+
+    Examples
+    --------
+    >>> parse("dlygointr").int_sign
+    1
+    """
+    canonical = re.sub("intseq$", "intrseqr", name) if isinstance(name, str) else ""
+    found = _NAME.fullmatch(canonical)
+    if found is None or (found[2] and not BASES[found[1]].delay):
+        near = difflib.get_close_matches(str(name), battery_names(126), n=3, cutoff=0.5)
+        hint = f"nearest names: {', '.join(near)}" if near else f"base tasks: {', '.join(BASES)}"
+        raise TaskNameError(
+            f"no task is named {name!r}; {hint}. A name is base[int(l|r)][seq(l|r)], int only on bases with a delay; "
+            "`lmrnn tasks` lists all"
+        )
+    base, integrate, sequence = found.groups()
+    return Task(canonical, base, BASES[base].family, _SIGN[integrate], _SIGN[sequence])
+
+
+def battery_names(spec: int | str | Sequence[str]) -> tuple[str, ...]:
+    """Names of a battery's tasks, in the order of their rule channels.
+
+    Parameters
+    ----------
+    spec : int, str or sequence of str
+        Number of tasks (1 to 132, a prefix of one canonical order), ``"seq60"`` (the 20 base tasks and their 40 seq
+        forms), one task name, or several. Battery 132 is the 126 names and then dlyanti's six int forms once more:
+        the published task list counted its two int tasks twice. Each entry has its own rule channel and trials.
+
+    Returns
+    -------
+    tuple of str
+        Canonical names.
+
+    Raises
+    ------
+    TaskNameError
+        On an unknown name or a size out of range, and on a name listed more often than battery 132 has it.
+    """
+    order = _canonical_order()
+    if isinstance(spec, bool) or not isinstance(spec, (int, str, list, tuple)):
+        raise TaskNameError(f"a battery is a number of tasks, 'seq60' or a list of task names, not {spec!r}")
+    if isinstance(spec, int):
+        if not 1 <= spec <= len(order):
+            raise TaskNameError(f"a battery has 1 to {len(order)} tasks, not {spec} (usual: 20, 82, 126, 132, 'seq60')")
+        return order[:spec]
+    if spec == "seq60":
+        return order[:20] + order[42:82]
+    names = tuple(parse(name).name for name in ([spec] if isinstance(spec, str) else spec))
+    if not names:
+        raise TaskNameError("a battery needs at least one task; this list of names is empty")
+    if surplus := Counter(names) - Counter(order):
+        raise TaskNameError(f"listed too often: {', '.join(surplus)}. Name every task once (or use battery 132)")
+    return names
+
+
+def battery(spec: int | str | Sequence[str]) -> tuple[Task, ...]:
+    """Tasks of a battery, in the order of their rule channels.
+
+    Parameters
+    ----------
+    spec : int, str or sequence of str
+        As for `battery_names`.
+
+    Returns
+    -------
+    tuple of Task
+        Entry k has rule channel k.
+
+    Raises
+    ------
+    TaskNameError
+        As for `battery_names`.
+
+    Examples
+    --------
+    >>> [task.name for task in battery(3)]
+    ['go', 'rtgo', 'dlygo']
+    """
+    return tuple(parse(name) for name in battery_names(spec))
+
+
+def battery_label(spec: int | str | Sequence[str]) -> str:
+    """Short name of a battery that is fit for a file name.
+
+    Parameters
+    ----------
+    spec : int, str or sequence of str
+        As for `battery_names`.
+
+    Returns
+    -------
+    str
+        ``tasks20`` for a prefix of the canonical order, ``seq60``, else ``tasks3-`` and eight hex digits that stand
+        for the list of names.
+    """
+    names = battery_names(spec)
+    if names == _canonical_order()[: len(names)]:
+        return f"tasks{len(names)}"
+    if names == battery_names("seq60"):
+        return "seq60"
+    return f"tasks{len(names)}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:8]}"
+
+
+@cache
+def _canonical_order() -> tuple[str, ...]:
+    """All 132 entries: bases, int, seq, int and seq, the six repeats; every battery is a prefix of the next."""
+    delay = [name for name, base in BASES.items() if base.delay]
+    composed = [f"{name}{form}" for name in delay for form in ("intrseqr", "intrseql", "intlseqr", "intlseql")]
+    anti = [f"dlyantiint{sign}" for sign in "rl"]
+    return (
+        *BASES,
+        *(f"{name}int{sign}" for name in delay for sign in "rl"),
+        *(f"{name}seqr" for name in BASES),
+        *(f"{name}seql" for name in BASES),
+        *composed,
+        *anti,
+        *(f"{name}seq{sign}" for name in anti for sign in "rl"),
+    )
+
+
+def check_setting(definition: str, dt: int) -> None:
+    """Refuse a definition or time step that the battery does not have.
+
+    Parameters
+    ----------
+    definition : str
+        One of `DEFINITIONS`.
+    dt : int
+        Time step in ms, a divisor of 100.
+
+    Raises
+    ------
+    ConfigError
+        When either is not allowed.
+    """
+    if definition not in DEFINITIONS:
+        raise ConfigError(f"definition: {definition!r} is none of {', '.join(DEFINITIONS)}")
+    if isinstance(dt, bool) or not isinstance(dt, int) or dt < 1 or 100 % dt:
+        raise ConfigError(f"dt: {dt!r} ms does not divide 100; allowed are 1, 2, 4, 5, 10, 20, 25, 50, 100")

@@ -1,0 +1,212 @@
+"""Rendering drawn trials: what is seen at every time step, what is to be answered, and where noise belongs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmrnn.tasks.battery import BASES, PERIODS, Task, check_setting
+from lmrnn.tasks.drawing import POSITIONS, Draws, draw
+from lmrnn.tasks.trials import CHANNELS, Noise, Trials, windows
+
+BUMP_HEIGHT = 0.8
+MS_PER_POSITION = 100
+STIMULI = {
+    "reach": ("stimulus",),
+    "rt": ("decision",),
+    "dm": ("stimulus",),
+    "dlydm": ("stim1", "stim2"),
+    "match": ("sample", "test"),
+}
+
+
+def _bumps(position: np.ndarray) -> np.ndarray:
+    """Activity of a ring's 16 channels around each position: (n,) in ring steps -> (n, 16) float32."""
+    if position.dtype.kind == "f":
+        distance = np.abs(position[:, None] - np.arange(POSITIONS)) % POSITIONS
+        distance = np.minimum(distance, POSITIONS - distance)
+        return (BUMP_HEIGHT * np.exp(-(distance**2) / 2)).astype(np.float32)
+    return _BUMP_AT[position % POSITIONS]
+
+
+_BUMP_AT = _bumps(np.arange(POSITIONS, dtype=float))
+
+
+def _runs(first: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows first[i] .. first[i] + steps[i] - 1 for each i in turn: rows, their i, their rank in the run; each (R,)."""
+    owner = np.repeat(np.arange(len(steps)), steps)
+    rank = np.arange(len(owner)) - np.repeat(np.cumsum(steps) - steps, steps)
+    return first[owner] + rank, owner, rank
+
+
+def _integrated(task: Task, draws: Draws, dt: int) -> np.ndarray | float:
+    """Duration of the delay in positions on the ring, signed by the direction of int: (n,), 0 without int."""
+    if not task.int_sign:
+        return 0
+    delay = draws.durations[:, PERIODS[task.family].index("delay")] * dt  # ms
+    return task.int_sign * (delay // MS_PER_POSITION)
+
+
+def _shown_reach(task: Task, draws: Draws, dt: int, definition: str) -> np.ndarray:
+    """Profile of the one stimulus on its ring, (n, 1, 16): placed so that the drawn response is right."""
+    position = draws.columns["response"] + POSITIONS // 2 * BASES[task.base].anti
+    shift = -_integrated(task, draws, dt)
+    if task.int_sign and definition == "released":
+        # the published code turns by .01 rad per ms, off the grid, and the other way
+        delay = draws.durations[:, PERIODS[task.family].index("delay")] * dt
+        shift = task.int_sign * 0.01 * delay * POSITIONS / (2 * np.pi)
+    return _bumps(position + shift)[:, None]
+
+
+def _shown_decision(task: Task, draws: Draws) -> np.ndarray:
+    """Profiles of the stimuli on both rings, (n, 1, 32) together (dm) or (n, 2, 32) in turn (dlydm)."""
+    bumps = np.stack([_bumps(draws.columns["theta1"]), _bumps(draws.columns["theta2"])], axis=1)  # (n, 2, 16)
+    strength = np.nan_to_num(draws.columns["coherence"]).astype(np.float32).reshape(-1, 2, 2)  # (n, ring, stimulus)
+    shown = strength.transpose(0, 2, 1)[..., None] * bumps[:, :, None, :]  # (n, stimulus, ring, 16)
+    shown = shown.reshape(len(shown), 2, 2 * POSITIONS)
+    return shown.sum(axis=1, keepdims=True) if task.family == "dm" else shown
+
+
+def _shown_match(draws: Draws) -> np.ndarray:
+    """Profiles of sample and test on their ring, (n, 2, 16)."""
+    return np.stack([_bumps(draws.columns["sample"]), _bumps(draws.columns["test"])], axis=1)
+
+
+def _answer(task: Task, draws: Draws, dt: int) -> tuple[np.ndarray, np.ndarray]:
+    """Position to report at decision onset, and whether there is anything to report; each (n,)."""
+    values = draws.columns
+    if task.family in ("reach", "rt"):
+        return values["response"], np.ones(len(draws), bool)
+    shift = _integrated(task, draws, dt)
+    if task.family == "match":
+        return values["test"] + shift, values["match"].astype(bool) == BASES[task.base].go_on_match
+    return np.where(values["winner"] == 1, values["theta1"], values["theta2"]) + shift, np.ones(len(draws), bool)
+
+
+def _label(position: np.ndarray, definition: str) -> np.ndarray:
+    """Class of a position; in the published code 15 becomes 0, which is also "fixate", and 16 never occurs."""
+    return (position + 1) % POSITIONS if definition == "released" else position % POSITIONS + 1
+
+
+def render(task: Task, draws: Draws, dt: int = 100, definition: str = "corrected") -> Trials:
+    """Render trials without noise.
+
+    Parameters
+    ----------
+    task : Task
+        Which task.
+    draws : Draws
+        Parameters of n trials.
+    dt : int
+        Time step in ms, a divisor of 100.
+    definition : str
+        ``corrected`` or ``released``.
+
+    Returns
+    -------
+    Trials
+        n trials, laid end to end.
+
+    Raises
+    ------
+    ConfigError
+        On an unknown definition or a time step that does not divide 100.
+    """
+    check_setting(definition, dt)
+    names = PERIODS[task.family]
+    n = len(draws)
+    bounds = np.zeros((n, len(names) + 1), np.int64)
+    np.cumsum(draws.durations, axis=1, out=bounds[:, 1:])
+    length = bounds[:, -1]
+    start = np.cumsum(length) - length
+
+    obs = np.zeros((int(length.sum()), CHANNELS), np.float32)
+    obs[:, 0] = 1
+    labels = np.zeros(len(obs), np.int64)
+    rows, owner, step = _runs(start + bounds[:, -2], draws.durations[:, -1])
+    obs[rows, 0] = 0
+    position, goes = _answer(task, draws, dt)
+    moved = task.seq_sign * (dt * step // MS_PER_POSITION)
+    labels[rows] = np.where(goes[owner], _label(position[owner] + moved, definition), 0)
+
+    when = [names.index(name) for name in STIMULI[task.family]]
+    noise = _show(obs, start[:, None] + bounds[:, when], draws.durations[:, when], task, draws, dt, definition)
+    return Trials(task, definition, dt, draws, obs, labels, start, length, bounds, noise)
+
+
+def _show(
+    obs: np.ndarray, first: np.ndarray, steps: np.ndarray, task: Task, draws: Draws, dt: int, definition: str
+) -> Noise:
+    """Write the stimuli, each from row `first` for `steps` steps (n, stimuli), and say where noise belongs."""
+    rows, owner, _ = _runs(first.ravel(), steps.ravel())
+    if task.family in ("dm", "dlydm"):
+        shown, channel = _shown_decision(task, draws), 1
+    else:
+        reach = task.family != "match"
+        shown = _shown_reach(task, draws, dt, definition) if reach else _shown_match(draws)
+        channel = 1 + POSITIONS * (draws.columns["modality"][owner // shown.shape[1]] - 1)
+    width = shown.shape[-1]
+    entry = rows * CHANNELS + channel
+    windows(obs, width)[entry] = shown.reshape(-1, width)[owner]
+    sd = dt**-0.5
+    if task.family in ("reach", "rt"):
+        return Noise(entry[:0], width, sd)
+    if task.family != "match" and definition == "released":
+        # the published code adds noise to the fixation channel too
+        return Noise(rows * CHANNELS, CHANNELS, sd)
+    return Noise(entry, width, sd)
+
+
+def add_noise(trials: Trials, rng: np.random.Generator) -> Trials:
+    """Add noise to rendered trials, in place.
+
+    Parameters
+    ----------
+    trials : Trials
+        From `render`; their observations are changed. The noise of the first trials does not depend on how many follow.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Trials
+        The same object.
+    """
+    noise = rng.standard_normal((len(trials.noise.entry), trials.noise.width), dtype=np.float32)
+    noise *= np.float32(trials.noise.sd)
+    windows(trials.obs, trials.noise.width)[trials.noise.entry] += noise
+    return trials
+
+
+def sample(task: Task, n: int, rng: np.random.Generator, dt: int = 100, definition: str = "corrected") -> Trials:
+    """Draw trials, render them and add noise.
+
+    Parameters
+    ----------
+    task : Task
+        Which task.
+    n : int
+        How many trials, >= 0.
+    rng : numpy.random.Generator
+        Source of randomness.
+    dt : int
+        Time step in ms, a divisor of 100.
+    definition : str
+        ``corrected`` or ``released``.
+
+    Returns
+    -------
+    Trials
+        n trials with noise.
+
+    Raises
+    ------
+    ConfigError
+        On a negative n, an unknown definition or a time step that does not divide 100.
+
+    Examples
+    --------
+    >>> from lmrnn.tasks import parse
+    >>> sample(parse("go"), 2, np.random.default_rng(0)).obs.shape
+    (30, 33)
+    """
+    return add_noise(render(task, draw(task, n, rng, dt, definition), dt, definition), rng)

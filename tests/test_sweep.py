@@ -1,0 +1,112 @@
+"""Which cells a configuration asks for, and under which names."""
+
+import copy
+
+import pytest
+
+from lmrnn.config import validate_config
+from lmrnn.errors import ConfigError
+from lmrnn.sweep import cells_of, find_cell
+
+BASE = {
+    "study": "s",
+    "grid": {
+        "connectivity": ["full", {"kind": "local", "radius": [2, 3]}],
+        "tasks": [2],
+        "trials_per_task": [4, 8],
+        "seed": [0, 1],
+    },
+}
+
+
+def cells(**changes):
+    config = copy.deepcopy(BASE)
+    grid = {**config["grid"], **changes.pop("grid", {})}
+    return cells_of(validate_config({**config, **changes, "grid": grid}))
+
+
+def stems(**changes):
+    return {cell.stem for cell in cells(**changes)}
+
+
+def test_a_block_is_the_product_of_its_axes():
+    assert len(cells()) == 3 * 2 * 2
+    assert len(cells(grid={"learning_rate": [0.1, 0.2], "neurons": [64, 100]})) == 12 * 4
+
+
+def test_names_say_where_a_cell_stands_in_the_grid():
+    stem = cells()[0].stem
+    assert stem.startswith("full/tasks2/trials4/seed0-")
+    assert len(stem.rsplit("-", 1)[1]) == 8
+
+
+def test_a_wider_grid_keeps_the_old_cells():
+    assert stems() < stems(grid={"seed": [0, 1, 2]})
+    assert stems() < stems(grid={"trials_per_task": [4, 8, 16]})
+    assert stems() < stems(grid={"connectivity": ["autapse", "full", {"kind": "local", "radius": [2, 3, 5]}]})
+
+
+def test_a_new_axis_keeps_the_cells_at_the_value_that_was():
+    assert stems() < stems(grid={"learning_rate": [0.001, 0.01]})
+    assert stems() < stems(grid={"layout": ["padded", "stream"]})
+
+
+def test_what_is_trained_changes_the_cell_and_how_does_not():
+    assert stems().isdisjoint(stems(training={"learning_rate": 0.5}))
+    assert stems().isdisjoint(stems(definition="released"))
+    assert stems() == stems(compute={"threads": 7, "path": "dense"})
+    assert stems() == stems(curves={"thresholds": [0.1]}, study="another")
+
+
+def test_equal_numbers_written_differently_are_the_same_cell():
+    assert stems(network={"leak": 1}) == stems(network={"leak": 1.0})
+    assert stems(grid={"connectivity": [{"kind": "local", "radius": 2}]}) == stems(
+        grid={"connectivity": [{"kind": "local", "radius": 2.0, "boundary": "open"}]}
+    )
+
+
+def test_blocks_are_joined_and_a_cell_counts_once():
+    block = BASE["grid"]
+    both = cells_of(validate_config({"study": "s", "grid": [block, {**block, "seed": [1, 2]}]}))
+    assert {cell.spec["seed"] for cell in both} == {0, 1, 2}
+    assert len(both) == 3 * 2 * 3
+
+
+def test_data_seeds():
+    assert {cell.spec["data_seed"] for cell in cells()} == {0, 1}
+    assert {cell.spec["data_seed"] for cell in cells(data_seed="shared")} == {0}
+    assert {cell.dataset("test").data_seed for cell in cells(seed_offset=5)} == {0}
+    assert {cell.spec["seed"] for cell in cells(seed_offset=5)} == {5, 6}
+
+
+def test_all_cells_share_validation_and_test_data():
+    for split in ("validation", "test"):
+        assert len({str(cell.dataset(split).path("r")) for cell in cells()}) == 1
+    assert len({str(cell.dataset("train").path("r")) for cell in cells()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"grid": {"tasks": ["dlygoo"]}}, "dlygo"),
+        ({"grid": {"tasks": [["go", "nosuch"]]}}, "nosuch"),
+        ({"grid": {"connectivity": [{"kind": "local", "radius": -1}]}}, "radius"),
+        ({"grid": {"connectivity": [{"kind": "random", "density": 1.5}]}}, "density"),
+        ({"grid": {"connectivity": ["loacl"]}}, "local"),
+        ({"network": {"neurons": 250}}, "square"),
+    ],
+)
+def test_a_point_of_the_grid_that_cannot_exist_is_named(change, says):
+    with pytest.raises(ConfigError, match=says):
+        cells(**change)
+
+
+def test_a_cell_is_found_by_any_part_that_only_it_has():
+    all_cells = cells()
+    one = all_cells[3]
+    for wanted in (one.hash, one.stem, str(one.path("results"))):
+        assert find_cell(all_cells, wanted) == one
+    with pytest.raises(ConfigError, match="12 cells fit"):
+        find_cell(all_cells, "tasks2")
+    with pytest.raises(ConfigError, match="0 cells fit"):
+        find_cell(all_cells, "nosuch")

@@ -1,0 +1,91 @@
+"""Runs the real workflow on small studies, each in a folder of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "study": "tiny",
+    "validation_trials": 2,
+    "test_trials": 4,
+    "grid": {
+        "connectivity": ["autapse", {"kind": "local", "radius": [2]}],
+        "tasks": [2],
+        "trials_per_task": [8],
+        "seed": [0],
+    },
+    "network": {"neurons": 25},
+    "training": {"batch_size": 4, "steps": 6, "evaluate_every": 3},
+    "curves": {"thresholds": [0.2], "bootstrap": 100},
+}
+
+
+def merged(old, new):
+    """A configuration with the keys of another put in, level by level."""
+    result = dict(old)
+    for key, value in new.items():
+        both = isinstance(value, dict) and isinstance(old.get(key), dict)
+        result[key] = merged(old[key], value) if both else value
+    return result
+
+
+class Study:
+    """One study in a folder."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config = TINY
+        self.change()
+
+    @property
+    def config_file(self):
+        return self.folder / "study.yaml"
+
+    @property
+    def results(self):
+        return self.folder / "results"
+
+    def change(self, **changes):
+        """Change keys of the configuration; a mapping changes only the keys it names."""
+        self.config = merged(self.config, changes)
+        self.config_file.write_text(yaml.safe_dump(self.config))
+
+    def command(self, *arguments):
+        program = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        return [*program, "--configfile", "study.yaml", "--cores", "2", *arguments]
+
+    def environment(self, **extra):
+        threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
+        return {**os.environ, **threads, "XDG_CACHE_HOME": str(self.folder / "cache"), **extra}
+
+    def snakemake(self, *arguments, **extra):
+        """Run Snakemake in the study's folder and return what it printed and its exit status."""
+        return subprocess.run(
+            self.command(*arguments), cwd=self.folder, env=self.environment(**extra),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240,
+        )  # fmt: skip
+
+    def planned(self, *arguments):
+        """Number of jobs of each rule that a dry-run lists."""
+        done = self.snakemake("-n", *arguments)
+        assert done.returncode == 0, done.stdout
+        return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M) if rule != "total"}
+
+    def run(self, *arguments):
+        """Run the study to its end; the cells that were trained."""
+        before = self.trained()
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout
+        after = self.trained()
+        return {cell for cell in after if after[cell] != before.get(cell)}
+
+    def trained(self):
+        """Each cell's file and when it was written."""
+        cells = self.results / "cells"
+        return {str(path.relative_to(cells)): path.stat().st_mtime_ns for path in cells.rglob("*.h5")}

@@ -1,0 +1,11 @@
+"""Generate one dataset."""
+
+from pathlib import Path
+
+from lmrnn.command import logged
+from lmrnn.datasets import DatasetSpec, generate_dataset
+
+with logged(snakemake.log[0]) as log:
+    path = Path(snakemake.output[0])
+    generate_dataset(DatasetSpec.from_json(snakemake.params.spec), path)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=log)

@@ -20,7 +20,9 @@ from pathlib import Path
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ImportError:  # run by hand (`python hatch_build.py`) or imported by a test: the compile functions need no hatchling
+except (
+    ImportError
+):  # run by hand (`python hatch_build.py`) or imported by a test: the compile functions need no hatchling
     BuildHookInterface = object
 
 SOURCE = Path("lmrnn/recurrence/csrc")

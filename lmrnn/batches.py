@@ -1,4 +1,4 @@
-"""From trials laid end to end to batches of time steps: padded trials, or an endless stream of them.
+"""From trials laid end to end to batches of time steps: padded trials, or sequences of them.
 
 The order of trials depends on the seed alone, so that two networks with the same seed see the same trials in the same
 order. Every epoch's permutation has its own random stream: a position in an order is an epoch and a place in it.
@@ -128,6 +128,8 @@ class Permutations:
 
     def restore(self, drawn: int) -> None:
         """Go to the place after `drawn` things."""
+        if type(drawn) is not int or drawn < 0:
+            raise ValueError(f"a place in an order is a whole number >= 0, not {drawn!r}")
         self.drawn = drawn
         self._order = self._permutation(drawn // self.n)
 
@@ -161,8 +163,6 @@ class PaddedBatches:
         Seed of the order.
     """
 
-    carries_state = False
-
     def __init__(self, trials: Trials, batch_size: int, seed: int) -> None:
         self.trials, self.batch_size = trials, batch_size
         self.order = Permutations(len(trials), seed, "order")
@@ -186,37 +186,34 @@ class PaddedBatches:
 
 
 class StreamBatches:
-    """Endless parallel streams of trials laid end to end, cut into sequences of a set length.
+    """Endless batches of parallel sequences, each of trials laid end to end, as in the published recipe.
 
-    After each trial the next task is drawn uniformly from the other tasks (never the same twice in a row, as in the
-    published recipe); within a task, trials come in per-epoch permutations, shared by all streams. A trial that does not
-    fit into a sequence goes on in the next one: the network's state is carried there, so that nothing need be cut off.
-    (The published recipe drops the rest and starts each sequence with a fresh trial.)
+    A sequence begins with a new trial at state 0, the network's state is carried from trial to trial, and the last
+    trial is cut where the sequence ends; its rest is dropped. (Carrying the state on into the next sequence was tried:
+    full networks then grow without bound within ten steps at rates at which they learn otherwise.) After each trial the
+    next task is drawn uniformly from the other tasks, never the same twice in a row; within a task, trials come in
+    permutations, one an epoch, that all sequences share.
 
     Parameters
     ----------
     trials : Trials
         The training set.
     batch_size : int
-        B parallel streams.
+        B parallel sequences.
     sequence_length : int
-        T time steps of one batch.
+        T time steps of each.
     seed : int
         Seed of the order.
     """
 
-    carries_state = True
-
     def __init__(self, trials: Trials, batch_size: int, sequence_length: int, seed: int) -> None:
         self.trials, self.sequence_length = trials, sequence_length
-        self._task, self._start, self._length = (
-            values.cpu().numpy() for values in (trials.task, trials.start, trials.length)
-        )
-        self._of_task = [np.flatnonzero(self._task == task) for task in range(trials.n_tasks)]
+        self._start, self._length = trials.start.cpu().numpy(), trials.length.cpu().numpy()
+        tasks = trials.task.cpu().numpy()
+        self._of_task = [np.flatnonzero(tasks == task) for task in range(trials.n_tasks)]
         self._orders = [Permutations(len(own), seed, "order", task) for task, own in enumerate(self._of_task)]
         self._schedule = stream(seed, "schedule")
-        # of each stream: the task under way, the row of its next time step, and how many of its rows are left
-        self._streams = [[-1, 0, 0] for _ in range(batch_size)]
+        self._last_task = [-1] * batch_size  # of each sequence; -1 before its first trial
 
     @property
     def trials_seen(self) -> int:
@@ -232,24 +229,20 @@ class StreamBatches:
         return drawn + (0 <= task <= drawn)
 
     def _rows(self, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the dataset and tasks of one stream's next time steps, each (T,)."""
-        task, row, left = self._streams[column]
-        rows, tasks, wanted = [], [], self.sequence_length
-        while wanted:
-            if not left:
-                task = self._next_task(task)
-                trial = self._of_task[task][self._orders[task].take(1)[0]]
-                row, left = int(self._start[trial]), int(self._length[trial])
-            count = min(left, wanted)
-            rows.append(np.arange(row, row + count))
-            tasks.append(np.full(count, task))
-            row, left, wanted = row + count, left - count, wanted - count
-        self._streams[column] = [task, row, left]
-        return np.concatenate(rows), np.concatenate(tasks)
+        """Rows of the dataset and tasks of the next sequence of one column, each (T,)."""
+        rows, tasks, filled = [], [], 0
+        while filled < self.sequence_length:
+            task = self._last_task[column] = self._next_task(self._last_task[column])
+            trial = self._of_task[task][self._orders[task].take(1)[0]]
+            start, length = self._start[trial], self._length[trial]
+            rows.append(np.arange(start, start + length))
+            tasks.append(np.full(length, task))
+            filled += length
+        return np.concatenate(rows)[: self.sequence_length], np.concatenate(tasks)[: self.sequence_length]
 
     def next(self) -> Batch:
-        """The next sequence of every stream."""
-        columns = [self._rows(column) for column in range(len(self._streams))]
+        """The next sequence of every column."""
+        columns = [self._rows(column) for column in range(len(self._last_task))]
         device = self.trials.start.device
         rows, rule = (torch.from_numpy(np.stack(part, axis=1)).to(device) for part in zip(*columns, strict=True))
         flat = rows.view(-1)
@@ -266,7 +259,7 @@ class StreamBatches:
         """Position, as JSON can hold it."""
         return {
             "drawn": [order.drawn for order in self._orders],
-            "streams": [list(stream_) for stream_ in self._streams],
+            "last_task": self._last_task,
             "schedule": self._schedule.bit_generator.state,
         }
 
@@ -274,5 +267,8 @@ class StreamBatches:
         """Go to a position that `state` gave."""
         for order, drawn in zip(self._orders, state["drawn"], strict=True):
             order.restore(drawn)
-        self._streams = [list(stream_) for stream_ in state["streams"]]
+        last = state["last_task"]
+        if len(last) != len(self._last_task) or not all(-1 <= task < self.trials.n_tasks for task in last):
+            raise ValueError(f"the last tasks of {len(self._last_task)} sequences are {last!r}")
+        self._last_task = list(last)
         self._schedule.bit_generator.state = state["schedule"]

@@ -136,7 +136,9 @@ def read_cell(path: Path | str, spec: Mapping[str, Any] | None = None, weights: 
                 provenance=json.loads(file.attrs["provenance"]),
             )
         except (KeyError, ValueError, TypeError) as error:
-            raise DamagedFileError(Path(path), f"this cell file lacks a part or holds a wrong one: {error}", do) from error
+            raise DamagedFileError(
+                Path(path), f"this cell file lacks a part or holds a wrong one: {error}", do
+            ) from error
     _check_result(Path(path), result, do)
     if spec is not None and canonical_json(dict(spec)) != canonical_json(result.spec):
         raise DamagedFileError(Path(path), "this file holds another cell than its name says", do)

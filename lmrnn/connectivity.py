@@ -2,29 +2,24 @@
 
 Neurons sit on a square sheet, row by row; distances are Euclidean, in units of neighbouring neurons. The density is the
 share of the N * N possible synapses that exist (the paper calls this number the sparsity: "sparsity 4%" is density
-0.04). A new kind is one function under `@_kind` that returns index pairs.
-
-References
-----------
-Khona, Chandra, Ma and Fiete (2023), Neural Computation 35(11): the locality mask. Watts and Strogatz (1998), Nature 393:
-rewiring.
+0.04). The kinds themselves are in `lmrnn.connectivity_kinds`.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from lmrnn.connectivity_kinds import KINDS
 from lmrnn.errors import ConnectivityError
 from lmrnn.seeds import stream
 
-Pairs = tuple[np.ndarray, np.ndarray]  # post (E,), pre (E,)
 BOUNDARIES = ("open", "torus")
 
 
@@ -86,27 +81,6 @@ class Connectivity:
         return matrix
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """One kind: the function that makes its pairs, its keys with defaults (`...` = must be given)."""
-
-    pairs: Callable[[dict[str, Any], int, np.random.Generator], Pairs]
-    keys: dict[str, Any]
-
-
-_KINDS: dict[str, _Kind] = {}
-
-
-def _kind(name: str, **keys: object) -> Callable:
-    """Register the function under it as a kind of connectivity."""
-
-    def register(pairs: Callable[[dict[str, Any], int, np.random.Generator], Pairs]) -> Callable:
-        _KINDS[name] = _Kind(pairs, keys)
-        return pairs
-
-    return register
-
-
 def build_connectivity(spec: Mapping[str, Any], neurons: int, seed: int = 0) -> Connectivity:
     """List the synapses of a network.
 
@@ -135,8 +109,8 @@ def build_connectivity(spec: Mapping[str, Any], neurons: int, seed: int = 0) -> 
     """
     spec = complete_connectivity(spec)
     validate_connectivity(spec, neurons)
-    post, pre = _KINDS[spec["kind"]].pairs(spec, neurons, stream(seed, "connectivity"))
-    size = int(math.isqrt(len(post))) if spec["kind"] == "full_matched" else neurons
+    post, pre = KINDS[spec["kind"]].pairs(spec, neurons, stream(seed, "connectivity"))
+    size = math.isqrt(len(post)) if spec["kind"] == "full_matched" else neurons
     order = np.argsort(post * size + pre, kind="stable")
     post, pre = post[order], pre[order]
     post.flags.writeable = pre.flags.writeable = False
@@ -163,13 +137,15 @@ def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:
     """
     given = {"kind": spec} if isinstance(spec, str) else dict(spec)
     name = given.pop("kind", None)
-    if name not in _KINDS:
-        raise ConnectivityError(f"connectivity kind is {name!r}{_nearest(name, _KINDS)}; allowed: {', '.join(_KINDS)}")
-    keys = _KINDS[name].keys
+    if name not in KINDS:
+        raise ConnectivityError(f"connectivity kind is {name!r}{_nearest(name, KINDS)}; allowed: {', '.join(KINDS)}")
+    keys = KINDS[name].keys
     for key in given:
         if key not in keys:
             allowed = ", ".join(keys) or "none"
-            raise ConnectivityError(f"connectivity {name}: unknown key {key!r}{_nearest(key, keys)}; allowed: {allowed}")
+            raise ConnectivityError(
+                f"connectivity {name}: unknown key {key!r}{_nearest(key, keys)}; allowed: {allowed}"
+            )
     complete = {"kind": name, **{key: default for key, default in keys.items() if default is not ...}, **given}
     if name == "random":
         _choose_density(complete, given)
@@ -259,7 +235,9 @@ def validate_connectivity(spec: Mapping[str, Any] | str, neurons: int) -> None:
         _check_number(where, "density", spec["density"], 0, 1)
         if spec["self_connections"] and round(spec["density"] * neurons**2) < neurons:
             lowest = f"at least 1/neurons = {1 / neurons:.3g} with self_connections"
-            raise ConnectivityError(f"{where}: density is {spec['density']!r}; allowed: {lowest}, or self_connections: false")
+            raise ConnectivityError(
+                f"{where}: density is {spec['density']!r}; allowed: {lowest}, or self_connections: false"
+            )
     if "rewired" in spec:
         _check_number(where, "rewired", spec["rewired"], 0, 1, lowest_allowed=True)
     if not isinstance(spec.get("self_connections", True), bool):
@@ -281,114 +259,3 @@ def _check_number(where: str, key: str, value: object, low: float, high: float, 
     if not number or not (low <= value <= high) or (value == low and not lowest_allowed):
         bracket = "[" if lowest_allowed else "("
         raise ConnectivityError(f"{where}: {key} is {value!r}; allowed: a number in {bracket}{low}, {high:.6g}]")
-
-
-@_kind("local", radius=..., boundary="open")
-def _local(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Neurons nearer than the radius, each to itself included: one shifted copy of the sheet per offset."""
-    side, radius, torus = math.isqrt(neurons), spec["radius"], spec["boundary"] == "torus"
-    index = np.arange(neurons).reshape(side, side)
-    # on the torus every offset once, at its shortest; on the open sheet as far as the sheet goes
-    low, high = (-((side - 1) // 2), side // 2) if torus else (1 - side, side - 1)
-    reach = range(max(low, -math.ceil(radius)), min(high, math.ceil(radius)) + 1)
-    post, pre = [], []
-    for down, right in ((y, x) for y in reach for x in reach if y * y + x * x < radius * radius):
-        if torus:
-            receivers, senders = index, np.roll(index, (-down, -right), (0, 1))
-        else:
-            receivers, senders = _overlap(index, -down, -right), _overlap(index, down, right)
-        post.append(receivers.ravel())
-        pre.append(senders.ravel())
-    return np.concatenate(post), np.concatenate(pre)
-
-
-def _overlap(index: np.ndarray, down: int, right: int) -> np.ndarray:
-    """The part of the sheet that is left when it is shifted by this offset."""
-    rows, columns = index.shape
-    return index[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
-
-
-@_kind("full")
-def _full(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Every neuron to every neuron."""
-    every = np.arange(neurons)
-    return np.repeat(every, neurons), np.tile(every, neurons)
-
-
-@_kind("autapse")
-def _autapse(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Every neuron to itself only."""
-    return np.arange(neurons), np.arange(neurons)
-
-
-@_kind("random", density=None, radius=None, boundary="open", self_connections=True)
-def _random(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Exactly as many synapses as the density asks for, uniform among all sets of that size.
-
-    The exact number, in place of a coin for each synapse, makes networks of equal density comparable synapse by synapse.
-    """
-    wanted = round(spec["density"] * neurons**2) if "density" in spec else len(_local(spec, neurons, rng)[0])
-    if not spec["self_connections"]:
-        return np.divmod(_distinct(rng, neurons**2, wanted), neurons)
-    # the other N - 1 senders of each neuron, numbered without the gap at the neuron itself
-    post, pre = np.divmod(_distinct(rng, neurons * (neurons - 1), wanted - neurons), max(neurons - 1, 1))
-    pre = pre + (pre >= post)
-    every = np.arange(neurons)
-    return np.concatenate([every, post]), np.concatenate([every, pre])
-
-
-def _distinct(rng: np.random.Generator, population: int, wanted: int) -> np.ndarray:
-    """A uniformly drawn set of distinct numbers below `population`, in memory of the order of the set."""
-    if 2 * wanted > population:
-        left_out = _distinct(rng, population, population - wanted)
-        return np.delete(np.arange(population), left_out)
-    found = np.empty(0, dtype=np.int64)
-    while len(found) < wanted:
-        missing = wanted - len(found)
-        found = np.sort(np.concatenate([found, rng.integers(0, population, missing + missing // 8 + 8)]))
-        found = found[np.diff(found, prepend=-1) > 0]
-    surplus = rng.choice(len(found), len(found) - wanted, replace=False, shuffle=False)
-    return np.delete(found, surplus)
-
-
-@_kind("small_world", radius=..., boundary="open", rewired=0.1)
-def _small_world(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Local, with exactly the given share of the synapses between different neurons sent from elsewhere.
-
-    Receivers keep their number of synapses, and their synapse from themselves; a new sender was none before.
-    """
-    post, pre = _local(spec, neurons, rng)
-    others = np.flatnonzero(post != pre)
-    moved = rng.permutation(others)[: round(spec["rewired"] * len(others))]
-    kept = np.bincount(post, minlength=neurons)
-    if np.any(np.bincount(post[moved], minlength=neurons) > neurons - kept):
-        raise ConnectivityError(
-            f"connectivity small_world: radius {spec['radius']} leaves too few other neurons for rewired "
-            f"{spec['rewired']}; allowed: a smaller radius or share"
-        )
-    keys, pending = np.sort(post * neurons + pre), moved
-    pre = pre.copy()
-    while len(pending):
-        candidates = post[pending] * neurons + rng.integers(0, neurons, len(pending))
-        new, first = np.unique(candidates, return_index=True)
-        free = ~np.isin(new, keys, assume_unique=True)
-        pre[pending[first[free]]] = new[free] % neurons
-        keys = np.concatenate([keys, new[free]])
-        pending = np.delete(pending, first[free])
-    return post, pre
-
-
-@_kind("ring", radius=...)
-def _ring(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Neurons on a closed line, nearer than the radius along it."""
-    offsets = np.arange(-((neurons - 1) // 2), neurons // 2 + 1)
-    offsets = offsets[np.abs(offsets) < spec["radius"]]
-    every = np.arange(neurons)
-    return np.repeat(every, len(offsets)), ((every[:, None] + offsets) % neurons).ravel()
-
-
-@_kind("full_matched", radius=..., boundary="open")
-def _full_matched(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Full on the number of neurons whose square is nearest to the number of synapses of the local sheet."""
-    size = round(math.sqrt(len(_local(spec, neurons, rng)[0])))
-    return _full(spec, size, rng)

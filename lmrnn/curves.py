@@ -53,12 +53,11 @@ def compute(
     runs = prepare(table, results)
     times = threshold_times(runs, results, thresholds)
     best = best_rates(runs)
-    efficiency = data_efficiency(runs, best, bootstrap)
     return {
         "training_speed": training_speed(runs, results, best, bootstrap),
         "threshold_times": times,
         "steps_to_threshold": steps_to_threshold(times, bootstrap),
-        "data_efficiency": efficiency,
+        "data_efficiency": data_efficiency(runs, results, best, bootstrap),
         "trials_to_threshold": trials_to_threshold(runs, best, thresholds, bootstrap),
         "task_accuracy": task_accuracy(runs, results, best),
     }
@@ -113,8 +112,14 @@ def training_speed(
 
 def _baseline(cells: Sequence[CellResult]) -> float:
     """Decision accuracy of always answering fixate on the test set, mean over tasks; NaN where no cell recorded it."""
-    known = [result.test["always_fixate"] for result in cells if len(result.test.get("always_fixate", ()))]
-    return float(np.mean(known[0])) if known else float("nan")
+    return float(np.mean(_fixate_per_task(cells)))
+
+
+def _fixate_per_task(cells: Sequence[CellResult]) -> np.ndarray:
+    """The same for each task, (tasks,), or (1,) NaN; it depends on the test set only, which all cells share."""
+    return next(
+        (result.test["always_fixate"] for result in cells if "always_fixate" in result.test), np.full(1, np.nan)
+    )
 
 
 def threshold_times(runs: pd.DataFrame, results: Sequence[CellResult], thresholds: Sequence[float]) -> pd.DataFrame:
@@ -201,12 +206,14 @@ def steps_to_threshold(times: pd.DataFrame, bootstrap: int = DRAWS) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def data_efficiency(runs: pd.DataFrame, best: pd.DataFrame, bootstrap: int = DRAWS) -> pd.DataFrame:
+def data_efficiency(
+    runs: pd.DataFrame, results: Sequence[CellResult], best: pd.DataFrame, bootstrap: int = DRAWS
+) -> pd.DataFrame:
     """Test decision accuracy against training trials per task.
 
     Parameters
     ----------
-    runs, best, bootstrap
+    runs, results, best, bootstrap
         From `prepare`, `best_rates`; see `compute`.
 
     Returns
@@ -218,7 +225,8 @@ def data_efficiency(runs: pd.DataFrame, best: pd.DataFrame, bootstrap: int = DRA
     rows = []
     for lead, group in groups_at_best(runs, best, ["panel", "connectivity"]):
         mean, low, high = mean_interval(group["final_test"].to_numpy(), bootstrap)
-        rows.append({**lead, "test_decision_accuracy": float(mean), "low": float(low), "high": float(high)})
+        measured = {"test_decision_accuracy": float(mean), "low": float(low), "high": float(high)}
+        rows.append({**lead, **measured, "always_fixate": _baseline([results[i] for i in group["cell"]])})
     return pd.DataFrame(rows)
 
 
@@ -295,7 +303,6 @@ def task_accuracy(runs: pd.DataFrame, results: Sequence[CellResult], best: pd.Da
         cells = [results[i] for i in group["cell"]]
         tasks = battery_names(cells[0].spec["tasks"])
         known = [r.test["decision_accuracy"] if r.status == "completed" else np.zeros(len(tasks)) for r in cells]
-        fixate = next((r.test["always_fixate"] for r in cells if len(r.test.get("always_fixate", ()))), np.nan)
         columns = {"task": tasks, "position": range(len(tasks)), "test_decision_accuracy": np.mean(known, axis=0)}
-        rows.append(pd.DataFrame({**lead, **columns, "always_fixate": fixate}))
+        rows.append(pd.DataFrame({**lead, **columns, "always_fixate": np.resize(_fixate_per_task(cells), len(tasks))}))
     return pd.concat(rows, ignore_index=True)

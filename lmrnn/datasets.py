@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -113,7 +114,7 @@ def _check_spec(path: Path, found: DatasetSpec, wanted: DatasetSpec) -> None:
     raise DamagedFileError(path, f"this file holds another dataset: {shown}", "Choose another path or delete it")
 
 
-def _brief(value: object) -> str:
+def _brief(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:60]} ... ({len(value)} entries)"
 

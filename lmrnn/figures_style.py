@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,20 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from lmrnn.figures_text import short_number
 from lmrnn.storage import atomic_path
 
 WIDTH = 7.0  # inches: two columns of a page, one is 3.5
 ROW = 2.0
 DPI = 200
-SEEDS_NOTE = "bars and bands: bootstrap 95% interval over seeds"
+SEEDS_NOTE = "bars, bands: bootstrap 95% interval over seeds"
 
 # Okabe and Ito's colours, told apart by readers with any of the common colour blindnesses
 _COLOURS = {
@@ -38,6 +41,8 @@ _DASHES = {"random": "--", "small_world": "-.", "ring": ":", "full_matched": "--
 _MARKERS = {"full": "s", "autapse": "D", "random": "^", "small_world": "v", "ring": "P", "full_matched": "X"}
 _BLUES = LinearSegmentedColormap.from_list("local", ["#9BD4F5", "#0072B2", "#03223B"])
 _LARGEST_RADIUS = 12.0
+# without the date and the version of the drawing library, so that the same figure gives the same bytes
+_METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 _RC = {
     "font.size": 7.5,
     "font.family": "DejaVu Sans",
@@ -124,7 +129,9 @@ def row_style(row: pd.Series, palette: str) -> Style:
 
 
 @contextmanager
-def new_figure(width: float, height: float, stem: Path | str) -> Iterator[Figure]:
+def new_figure(
+    width: float, height: float, stem: Path | str, formats: tuple[str, ...] = ("png", "svg")
+) -> Iterator[Figure]:
     """A figure that is written as PNG and SVG when the block ends.
 
     Parameters
@@ -132,8 +139,9 @@ def new_figure(width: float, height: float, stem: Path | str) -> Iterator[Figure
     width, height : float
         Inches at printed size.
     stem : Path or str
-        Path without ending; ``.png`` and ``.svg`` are written, whole or not at all. The same figure gives the same
-        bytes.
+        Path without ending.
+    formats : tuple of str
+        Endings of the files, each written whole or not at all. The same figure gives the same bytes.
 
     Yields
     ------
@@ -144,9 +152,11 @@ def new_figure(width: float, height: float, stem: Path | str) -> Iterator[Figure
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
-        for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not for each format
+        for ending in formats:
             with atomic_path(f"{os.fspath(stem)}.{ending}") as path:
-                figure.savefig(path, format=ending, dpi=DPI, metadata=metadata)
+                figure.savefig(path, format=ending, dpi=DPI, metadata=_METADATA[ending])
 
 
 def smallest_font(figure: Figure) -> float:
@@ -218,79 +228,40 @@ def side_legend(axes: Axes) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0, handlelength=2.2, labelspacing=0.35)
 
 
-def rate_text(rate: float) -> str:
-    """A learning rate as people write it, e.g. ``0.003``."""
-    return f"{rate:.2g}"
-
-
-def describe(row: pd.Series) -> str:
-    """Line of a legend: connectivity, density in percent, its best rate, number of seeds, and what went wrong.
-
-    Parameters
-    ----------
-    row : pandas.Series
-        A row with connectivity, density, learning_rate, at_edge, seeds, diverged.
+def few_ticks() -> MaxNLocator:
+    """Ticks for a narrow panel.
 
     Returns
     -------
-    str
-        Short text; ``*`` after the rate when it is the smallest or largest tried.
+    matplotlib.ticker.MaxNLocator
+        At most five.
     """
-    edge = "*" if row["at_edge"] in ("low", "high") else ""
-    lost = f", {row['diverged']} diverged" if row["diverged"] else ""
-    return f"{row['connectivity']} ({100 * row['density']:.2g}%), {rate_text(row['learning_rate'])}{edge}, n={row['seeds']}{lost}"
+    return MaxNLocator(4)
 
 
-def error_bars(values: pd.DataFrame, centre: str) -> np.ndarray:
-    """Lengths of error bars from columns low and high.
+def plain_log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten, as far as they fit.
 
     Parameters
     ----------
-    values : pandas.DataFrame
-        With columns `centre`, low, high; a bound that is missing or infinite is drawn as no bar.
-    centre : str
-        Column of the point.
-
-    Returns
-    -------
-    numpy.ndarray
-        (2, rows): below and above, >= 0.
+    axis : matplotlib.axis.Axis
+        The axis.
     """
-    lengths = np.stack([values[centre] - values["low"], values["high"] - values[centre]]).astype(float)
-    return np.where(np.isfinite(lengths), np.maximum(lengths, 0), 0)
+    across = axis.axis_name == "x"  # where labels stand side by side
+    axis.set_major_locator(LogLocator(subs=(1.0,) if across else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(short_number))
+    axis.set_minor_formatter(NullFormatter())
 
 
-def largest_size(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the largest data size of each family.
+def empty_figure(stem: Path | str, reason: str) -> None:
+    """A figure that says why there is nothing to draw (a workflow's output must exist).
 
     Parameters
     ----------
-    table : pandas.DataFrame
-        With columns family and trials_per_task.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same columns.
+    stem : Path or str
+        Path of the figure without ending.
+    reason : str
+        What it says.
     """
-    return table[table["trials_per_task"] == table.groupby("family")["trials_per_task"].transform("max")]
-
-
-def wrap(names: Sequence[str], width: int) -> str:
-    """Join words with commas into lines no longer than a width.
-
-    Parameters
-    ----------
-    names : sequence of str
-        The words.
-    width : int
-        Characters.
-
-    Returns
-    -------
-    str
-        Lines.
-    """
-    import textwrap
-
-    return "\n".join(textwrap.wrap(", ".join(names), width))
+    with new_figure(WIDTH / 2, 1.2, stem) as figure:
+        figure.text(0.5, 0.5, reason, ha="center", va="center", fontsize=8)

@@ -7,7 +7,6 @@ validation and test share nothing. Trials lie end to end at their true length, t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any

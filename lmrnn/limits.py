@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from lmrnn.cells import canonical_json
-from lmrnn.connectivity import build_connectivity
+from lmrnn.connectivity_size import network_size
 from lmrnn.datasets import DatasetSpec, dataset_bytes
 from lmrnn.errors import ResourceError
-from lmrnn.sweep import Cell
+from lmrnn.sweep import SPLITS, Cell, dataset_path
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
 BASE_MB = 450
 _CHANNELS, _CLASSES = 33, 17
 # Longest trial of the battery in ms (dlydm and match with int: fixation, two stimuli, longest delay, 1 s decision).
 _LONGEST_TRIAL_MS = 3600
-
-
-@lru_cache(maxsize=1024)
-def _synapses(connectivity: str, neurons: int) -> int:
-    """Number of synapses of a connectivity given as JSON."""
-    return build_connectivity(json.loads(connectivity), neurons).synapses
-
-
-def synapse_count(cell: Cell) -> int:
-    """Number of recurrent synapses of a cell's network.
-
-    Parameters
-    ----------
-    cell : Cell
-        The cell.
-
-    Returns
-    -------
-    int
-        At least 1; exact, because no kind's count depends on its random draw.
-    """
-    return _synapses(canonical_json(cell.spec["connectivity"]), cell.spec["network"]["neurons"])
 
 
 def cell_memory_mb(cell: Cell) -> int:
@@ -59,14 +35,14 @@ def cell_memory_mb(cell: Cell) -> int:
         Megabytes (10**6 bytes).
     """
     spec, training = cell.spec, cell.spec["training"]
-    neurons = spec["network"]["neurons"]
+    neurons, synapses = network_size(spec["connectivity"], spec["network"]["neurons"])
     # float32: weight, gradient, two Adam moments, a checkpoint's copy of three of them, indices in both orders
-    parameters = synapse_count(cell) * (7 * 4 + 24)
+    parameters = synapses * (7 * 4 + 24)
     parameters += neurons * (_CHANNELS + len(cell.tasks) + _CLASSES) * 7 * 4
     longest = training.get("sequence_length", _LONGEST_TRIAL_MS // spec["dt"])
     # states, their gradients, the drive, and copies in the kernel's layouts
     activity = longest * max(training["batch_size"], 256) * (8 * neurons + 4 * (_CHANNELS + _CLASSES)) * 4
-    data = sum(dataset_bytes(cell.dataset(split)) for split in ("train", "validation", "test"))
+    data = sum(dataset_bytes(cell.dataset(split)) for split in SPLITS)
     return BASE_MB + int((parameters + activity + 2 * data) / 1e6)
 
 
@@ -86,7 +62,7 @@ def check_disk(specs: Iterable[DatasetSpec], results: Path | str) -> None:
         With the bytes needed and free.
     """
     results = Path(results)
-    needed = sum(dataset_bytes(spec) for spec in specs if not spec.path(results).exists())
+    needed = sum(dataset_bytes(spec) for spec in specs if not dataset_path(spec, results).exists())
     folder = next(parent for parent in (results.absolute(), *results.absolute().parents) if parent.exists())
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -96,23 +72,19 @@ def check_disk(specs: Iterable[DatasetSpec], results: Path | str) -> None:
         )
 
 
-def check_memory(cells: Iterable[Cell], local: bool = True) -> None:
+def check_memory(cells: Iterable[Cell]) -> None:
     """Refuse to start when a cell needs more memory than this machine has.
 
     Parameters
     ----------
     cells : iterable of Cell
-        Cells still to be trained.
-    local : bool
-        Whether they are trained on this machine; nothing is checked otherwise.
+        Cells still to be trained, on this machine.
 
     Raises
     ------
     ResourceError
         With the largest cell, the memory it needs and the machine's.
     """
-    if not local:
-        return
     have = psutil.virtual_memory().total / 1e6
     largest = max(cells, key=cell_memory_mb, default=None)
     if largest is not None and cell_memory_mb(largest) > have:
@@ -140,3 +112,29 @@ def check_gpu(device: str) -> None:
             "compute.device is cuda, but this machine shows no NVIDIA GPU; set it to cpu or auto, or run the sweep "
             "where there is one (`snakemake --profile slurm`)"
         )
+
+
+def check_limits(cells: Iterable[Cell], study: Mapping[str, Any], local: bool) -> None:
+    """Refuse to start a study for which this machine is too small.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        Cells of the study; those that are finished need nothing.
+    study : mapping
+        Its complete configuration.
+    local : bool
+        Whether cells are trained on this machine; else only the disk is checked.
+
+    Raises
+    ------
+    ResourceError
+        With the numbers.
+    """
+    results = study["results"]
+    missing = [cell for cell in cells if not cell.path(results).exists()]
+    specs = {cell.dataset_path(results, split): cell.dataset(split) for cell in missing for split in SPLITS}
+    check_disk(specs.values(), results)
+    if local:
+        check_memory(missing)
+        check_gpu(study["compute"]["device"] if missing else "cpu")

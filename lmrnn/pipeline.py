@@ -10,13 +10,11 @@ from typing import Any, TextIO
 import pandas as pd
 
 from lmrnn.cells import cell_row, cells_table, read_cell, write_cell
-from lmrnn.connectivity import build_connectivity
+from lmrnn.connectivity_size import network_size
 from lmrnn.datasets import Dataset, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError
 from lmrnn.storage import lock, temporaries, write_text
-from lmrnn.sweep import Cell
-
-SPLITS = ("train", "validation", "test")
+from lmrnn.sweep import SPLITS, Cell
 
 
 def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
@@ -42,7 +40,7 @@ def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
     loaded = {}
     for split in SPLITS:
         spec = cell.dataset(split)
-        path = spec.path(Path(results))
+        path = cell.dataset_path(results, split)
         if not path.exists():
             generate_dataset(spec, path)
         loaded[split] = load_dataset(path, spec)
@@ -132,12 +130,8 @@ def collect_cells(cells: Iterable[Cell], results: Path | str, table: Path | str)
     for cell in cells:
         path = cell.path(results)
         result = read_cell(path, cell.spec, weights=False)
-        connectivity = build_connectivity(cell.spec["connectivity"], cell.spec["network"]["neurons"], cell.spec["seed"])
-        rows.append(
-            cell_row(
-                result, cell.connectivity_label, connectivity.neurons, connectivity.synapses, str(path), cell.hash
-            )
-        )
+        size = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"])
+        rows.append(cell_row(result, cell.connectivity_label, *size, str(path), cell.hash))
     write_text(table, cells_table(rows).to_csv(index=False))
 
 

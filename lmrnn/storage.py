@@ -59,7 +59,11 @@ def _no_space(error: BaseException) -> bool:
     """Whether an exception, or one it came from, says that the disk is full (h5py passes it on as text)."""
     while error is not None:
         full = (errno.ENOSPC, errno.EDQUOT)
-        if getattr(error, "errno", None) in full or "No space left" in str(error) or f"errno = {errno.ENOSPC}" in str(error):
+        if (
+            getattr(error, "errno", None) in full
+            or "No space left" in str(error)
+            or f"errno = {errno.ENOSPC}" in str(error)
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -223,7 +227,9 @@ def _check_header(path: Path, kind: str, version: int, do: str) -> None:
 
 
 @contextmanager
-def open_h5(path: Path | str, kind: str, version: int, do: str = "Delete it and run the same command again") -> Iterator[h5py.File]:
+def open_h5(
+    path: Path | str, kind: str, version: int, do: str = "Delete it and run the same command again"
+) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading after checking kind, schema version and checksum.
 
     Parameters

@@ -26,6 +26,7 @@ TRAINING_VERSION = 1
 _FIXED_AXES = ("connectivity", "tasks", "trials_per_task", "seed")
 # Validation and test data are the same for every cell of a definition, dt and battery.
 EVALUATION_SEED = 0
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,28 @@ class Cell:
             split=split,
             data_seed=spec["data_seed"] if train else EVALUATION_SEED,
         )
+
+    def dataset_path(self, results: Path | str, split: str) -> Path:
+        """File of one of the cell's datasets below a folder of results."""
+        return dataset_path(self.dataset(split), results)
+
+
+def dataset_path(spec: DatasetSpec, results: Path | str) -> Path:
+    """File of a dataset below a folder of results.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        The dataset.
+    results : Path or str
+        Folder of results.
+
+    Returns
+    -------
+    Path
+        The same for equal specs.
+    """
+    return spec.path(Path(results) / "datasets")
 
 
 def cells_of(config: Mapping[str, Any]) -> list[Cell]:

@@ -16,11 +16,8 @@ Params = dict[str, Any]
 def _draws(task: Task, params: Params) -> Draws:
     """One trial's parameters as columns of length 1."""
     durations = np.array([[params["durations"][name] for name in PERIODS[task.family]]])
-    columns = {
-        name: np.array([params[name]])
-        for name in ("modality", "response", "theta1", "theta2", "winner", "tie", "sample", "test", "match")
-        if name in params
-    }
+    names = ("modality", "response", "theta1", "theta2", "winner", "tie", "sample", "test", "match")
+    columns = {str(name): np.array([params[name]]) for name in names if name in params}
     if task.family in ("dm", "dlydm"):
         columns["coherence"] = np.array([[params.get(name, np.nan) for name in COHERENCES]])
     return Draws(durations, columns)

@@ -32,9 +32,8 @@ def cell(
     """A cell whose validation accuracy at steps 0, every, 2*every, ... is given."""
     course = np.asarray(accuracies, dtype=float)
     step = every * np.arange(len(course))
-    test_accuracy = np.broadcast_to(course[-1] if test is None else test, (tasks,)) * 1.0
-    if status == "diverged":
-        test_accuracy = np.zeros(0)
+    last = course[-1] if len(course) else 0.0
+    test_accuracy = np.broadcast_to(last if test is None else test, (tasks,)) * 1.0
     return CellResult(
         spec={
             "version": 1,
@@ -65,7 +64,7 @@ def cell(
         },
         test={**dict.fromkeys(MEASURES, test_accuracy), "always_fixate": np.full(tasks, 0.1)},
         weights={},
-        provenance={"training_seconds": seconds_per_step * step[-1], "restarts": 0},
+        provenance={"training_seconds": seconds_per_step * every * len(step), "restarts": 0},
     )
 
 

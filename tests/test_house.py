@@ -77,5 +77,7 @@ def test_public_functions_have_types_and_docstrings(path):
 
 @pytest.mark.parametrize("module", ["lmrnn", "lmrnn.sweep", "lmrnn.curves", "lmrnn.config", "lmrnn.limits"])
 def test_planning_runs_without_torch(module, run_python):
-    done = run_python(f"import {module}, sys; assert 'torch' not in sys.modules; assert 'matplotlib' not in sys.modules")
+    done = run_python(
+        f"import {module}, sys; assert 'torch' not in sys.modules; assert 'matplotlib' not in sys.modules"
+    )
     assert done.returncode == 0, done.stderr

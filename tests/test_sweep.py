@@ -5,7 +5,9 @@ import copy
 import pytest
 
 from lmrnn.config import validate_config
-from lmrnn.errors import ConfigError
+from lmrnn.connectivity import build_connectivity
+from lmrnn.connectivity_size import network_size
+from lmrnn.errors import ConfigError, ConnectivityError
 from lmrnn.sweep import cells_of, find_cell
 
 BASE = {
@@ -81,8 +83,8 @@ def test_data_seeds():
 
 def test_all_cells_share_validation_and_test_data():
     for split in ("validation", "test"):
-        assert len({str(cell.dataset(split).path("r")) for cell in cells()}) == 1
-    assert len({str(cell.dataset("train").path("r")) for cell in cells()}) == 4
+        assert len({str(cell.dataset_path("r", split)) for cell in cells()}) == 1
+    assert len({str(cell.dataset_path("r", "train")) for cell in cells()}) == 4
 
 
 @pytest.mark.parametrize(
@@ -110,3 +112,22 @@ def test_a_cell_is_found_by_any_part_that_only_it_has():
         find_cell(all_cells, "tasks2")
     with pytest.raises(ConfigError, match="0 cells fit"):
         find_cell(all_cells, "nosuch")
+
+
+@pytest.mark.parametrize("boundary", ["open", "torus"])
+@pytest.mark.parametrize("radius", [1, 2, 2.5, 4.6, 30])
+@pytest.mark.parametrize("kind", ["local", "random", "small_world", "full_matched", "ring"])
+@pytest.mark.parametrize("neurons", [36, 49])
+def test_sizes_are_known_without_listing_synapses(kind, radius, boundary, neurons):
+    spec = {"kind": kind, "radius": radius} | ({} if kind == "ring" else {"boundary": boundary})
+    try:
+        built = build_connectivity(spec, neurons)
+    except ConnectivityError:
+        pytest.skip("cannot be built at this size")
+    assert network_size(spec, neurons) == (built.neurons, built.synapses)
+
+
+def test_sizes_of_kinds_without_radius():
+    assert network_size("full", 10**6) == (10**6, 10**12)
+    assert network_size("autapse", 9) == (9, 9)
+    assert network_size({"kind": "random", "density": 0.1}, 100) == (100, 1000)

@@ -5,22 +5,28 @@
 ``logits(network, batch, initial_state=None, noise=None) -> (T, B, 17)`` and
 ``states(network, batch, initial_state=None, noise=None) -> (T, B, N)``
     without gradients.
+
+Which one is taken (`choose_path`): ``dense`` on a GPU; on the CPU ``kernel``, compiled code whose cost follows the
+synapses, or ``dense`` where nearly all possible synapses exist; ``dense`` where the kernel was not compiled.
+``reference``, plain torch with automatic differentiation, is what the others are tested against.
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import torch
+
 from lmrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    import torch
-
     from lmrnn.network import LMRNN
 
-PATHS = ("reference",)
+PATHS = ("reference", "dense", "kernel")
+DENSE_FROM = 0.9  # density from which dense products are not slower on the CPU (`make bench`)
 
 
 def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto") -> str:
@@ -33,7 +39,7 @@ def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto"
     device : torch.device or str
         Where it is to run.
     wanted : str
-        A path by name, or ``auto``: plain torch, the only one that runs everywhere.
+        A path by name, or ``auto``: by device, density and whether the kernel was compiled.
 
     Returns
     -------
@@ -43,12 +49,26 @@ def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto"
     Raises
     ------
     ConfigError
-        On an unknown path.
+        On an unknown path, or one that cannot compute this network here.
+
+    Warns
+    -----
+    UserWarning
+        Where ``auto`` takes a slower path because the kernel was not compiled.
     """
-    if wanted == "auto":
-        return "reference"
-    get_path(wanted)
-    return wanted
+    from lmrnn.recurrence import kernel
+
+    if wanted != "auto":
+        get_path(wanted)
+        if wanted == "kernel" and (reason := kernel.why_not(network, device)):
+            raise ConfigError(f"compute.path is 'kernel', but {reason}; allowed here: auto, reference, dense")
+        return wanted
+    if torch.device(device).type != "cpu" or network.connectivity.density >= DENSE_FROM:
+        return "dense"
+    if reason := kernel.why_not(network, device):
+        warnings.warn(f"training takes the slower dense path: {reason}", stacklevel=2)
+        return "dense"
+    return "kernel"
 
 
 def get_path(name: str) -> ModuleType:

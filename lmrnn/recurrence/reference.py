@@ -1,4 +1,4 @@
-"""The recurrence in plain torch with autograd: every device and floating-point type, and the yardstick of other paths."""
+"""The recurrence in plain torch with autograd: any device, any floating-point type, the yardstick of other paths."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def readout(network: LMRNN, states: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Softmax cross-entropy in nats of logits (T, B, 17) against labels (T, B), averaged over all time steps but padding."""
+    """Softmax cross-entropy in nats of logits (T, B, 17) against labels (T, B), averaged over all but padding."""
     return F.cross_entropy(logits.view(-1, CLASSES), labels.view(-1), ignore_index=PADDING)
 
 

@@ -1,10 +1,8 @@
 # Shared by start.sh, stop.sh and the tests. HOST is resolved late: slurmd compares it with its own short name.
 DIR=${LMRNN_SLURM_DIR:-/var/tmp/lmrnn-slurm}
 ETC=/etc/slurm
-NODES=${LMRNN_SLURM_NODES:-4}
-CPUS=${LMRNN_SLURM_CPUS:-8}
-MEMORY=${LMRNN_SLURM_MEMORY:-8000}
-GPUS=${LMRNN_SLURM_GPUS:-2}
+NODES=4
+GPUS=2
 HOST=$(hostname -s)
 FIRST_PORT=36901
 DATABASE_PORT=33061

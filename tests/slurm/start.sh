@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # A whole Slurm cluster on one machine, from Debian packages alone: munge, slurmctld, four slurmd, slurmdbd on MariaDB.
 # For tests only. Needs root (or a container). Running it again starts only what does not run.
-#   LMRNN_SLURM_DIR   state, logs and process ids        (/var/tmp/lmrnn-slurm)
-#   LMRNN_SLURM_NODES, _CPUS, _MEMORY, _GPUS             (4 nodes of 8 CPUs, 8000 MB and 2 pretended GPUs each)
+# LMRNN_SLURM_DIR holds state, logs and process ids (/var/tmp/lmrnn-slurm). CPUs, memory and GPUs are pretended.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./settings.sh
@@ -55,8 +54,8 @@ write_configuration() {
         # A copy of /dev/null is enough for Slurm to count and hand out a device.
         [ -e "$DIR/dev/gpu$gpu" ] || mknod "$DIR/dev/gpu$gpu" c 1 3
     done
-    sed -e "s|@DIR@|$DIR|g; s|@HOST@|$HOST|g; s|@NODES@|$NODES|g; s|@LAST_PORT@|$((FIRST_PORT + NODES - 1))|g" \
-        -e "s|@FIRST_PORT@|$FIRST_PORT|g; s|@CPUS@|$CPUS|g; s|@MEMORY@|$MEMORY|g; s|@GPUS@|$GPUS|g" \
+    sed -e "s|@DIR@|$DIR|g; s|@HOST@|$HOST|g; s|@THIRD_PORT@|$((FIRST_PORT + NODES - 2))|g; s|@LAST_PORT@|$((FIRST_PORT + NODES - 1))|g" \
+        -e "s|@FIRST_PORT@|$FIRST_PORT|g" \
         slurm.conf.in >"$ETC/slurm.conf"
     echo "NodeName=node[1-$NODES] Name=gpu File=$DIR/dev/gpu[0-$((GPUS - 1))]" >"$ETC/gres.conf"
     [ -e "$ETC/cgroup.conf" ] || echo 'CgroupPlugin=cgroup/v1' >"$ETC/cgroup.conf"
@@ -99,7 +98,7 @@ start_slurm() {
         mkdir -p "$DIR/spool/node$node"
         running "$DIR/run/slurmd-node$node.pid" || slurmd -N "node$node"
     done
-    nodes_up() { [ "$(sinfo --noheader --Node --partition main --states idle,mixed,allocated | wc -l)" -eq "$NODES" ]; }
+    nodes_up() { [ "$(sinfo --noheader --Node --states idle,mixed,allocated --format %N | sort -u | wc -l)" -eq "$NODES" ]; }
     wait_until 30 "the nodes" nodes_up
 }
 

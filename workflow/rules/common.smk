@@ -4,9 +4,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from lmrnn.cells import canonical_json
 from lmrnn.config import validate_config
+from lmrnn.datasets import dataset_bytes
 from lmrnn.errors import LmrnnError
-from lmrnn.sweep import cells_of
+from lmrnn.limits import cell_memory_mb, check_limits
+from lmrnn.sweep import SPLITS, cells_of
 
 try:
     STUDY = validate_config(config)
@@ -16,12 +19,19 @@ except LmrnnError as error:
 
 RESULTS = STUDY["results"]
 FOLDER = f"{RESULTS}/{STUDY['study']}"
-SPLITS = ("train", "validation", "test")
+
+
+def check_machine():
+    """Say what this machine lacks before the first job runs, with the numbers."""
+    try:
+        check_limits(CELLS.values(), STUDY, local=workflow.local_exec)
+    except LmrnnError as error:
+        raise WorkflowError(str(error))
 
 
 def dataset_name(cell, split):
     """Path of one of a cell's datasets below the folder of datasets, without its ending."""
-    path = cell.dataset(split).path(RESULTS)
+    path = cell.dataset_path(RESULTS, split)
     return str(path.relative_to(Path(RESULTS) / "datasets").with_suffix(""))
 
 
@@ -32,6 +42,49 @@ def datasets_of_study():
 
 DATASETS = datasets_of_study()
 CELL_FILES = [f"{RESULTS}/cells/{stem}.h5" for stem in CELLS]
+TABLES = (
+    "training_speed",
+    "threshold_times",
+    "steps_to_threshold",
+    "data_efficiency",
+    "trials_to_threshold",
+    "task_accuracy",
+)
+# figure: the table it shows
+FIGURES = {
+    "training_speed": "training_speed",
+    "steps_to_threshold": "steps_to_threshold",
+    "data_efficiency": "data_efficiency",
+    "trials_to_threshold": "trials_to_threshold",
+    "task_accuracy": "task_accuracy",
+}
+
+
+def dataset_memory_mb(wildcards):
+    """One task's trials are in memory at a time; the interpreter takes the rest."""
+    spec = DATASETS[wildcards.dataset]
+    return 400 + 4 * dataset_bytes(spec) // len(spec.tasks) // 1_000_000
+
+
+def cell_data(wildcards):
+    """The cell's datasets. ancient: their content is named by their path, so their age says nothing."""
+    cell = CELLS[wildcards.cell]
+    return {split: ancient(f"{RESULTS}/datasets/{dataset_name(cell, split)}.h5") for split in SPLITS}
+
+
+def memory_of_cell(wildcards):
+    """Memory of one training: interpreter and torch, its datasets, its network."""
+    return cell_memory_mb(CELLS[wildcards.cell])
+
+
+def study_outputs():
+    """What the study leaves for its reader; the cells too, so that a deleted one is missed."""
+    return [
+        *CELL_FILES,
+        f"{FOLDER}/cells.csv",
+        *expand(f"{FOLDER}/curves/{{table}}.csv", table=TABLES),
+        *expand(f"{FOLDER}/figures/{{figure}}.{{ending}}", figure=FIGURES, ending=("png", "svg")),
+    ]
 
 
 wildcard_constraints:

@@ -1,20 +1,4 @@
 # From the cells to one table, from the table to curves, from the curves to figures.
-TABLES = (
-    "training_speed",
-    "threshold_times",
-    "steps_to_threshold",
-    "data_efficiency",
-    "trials_to_threshold",
-    "task_accuracy",
-)
-# figure: the table it shows
-FIGURES = {
-    "training_speed": "training_speed",
-    "steps_to_threshold": "steps_to_threshold",
-    "data_efficiency": "data_efficiency",
-    "trials_to_threshold": "trials_to_threshold",
-    "task_accuracy": "task_accuracy",
-}
 
 
 rule collect_cells:
@@ -26,11 +10,13 @@ rule collect_cells:
         f"{RESULTS}/logs/{STUDY['study']}/collect_cells.log",
     benchmark:
         f"{RESULTS}/benchmarks/{STUDY['study']}/collect_cells.tsv"
-    params:
-        cells=list(CELLS),
+    conda:
+        "../envs/lmrnn.yaml"
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        cells=list(CELLS),
     script:
         "../scripts/collect_cells.py"
 
@@ -45,13 +31,15 @@ rule compute_curves:
         f"{RESULTS}/logs/{STUDY['study']}/compute_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/{STUDY['study']}/compute_curves.tsv"
+    conda:
+        "../envs/lmrnn.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         cells=list(CELLS),
         thresholds=STUDY["curves"]["thresholds"],
         bootstrap=STUDY["curves"]["bootstrap"],
-    resources:
-        mem_mb=2000,
-        runtime=30,
     script:
         "../scripts/compute_curves.py"
 
@@ -71,21 +59,14 @@ rule draw_figure:
         f"{RESULTS}/logs/{STUDY['study']}/draw_{{figure}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/{STUDY['study']}/draw_{{figure}}.tsv"
-    params:
-        palette=STUDY["curves"]["palette"],
     wildcard_constraints:
         figure="|".join(FIGURES),
+    conda:
+        "../envs/lmrnn.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        palette=STUDY["curves"]["palette"],
     script:
         "../scripts/draw_figure.py"
-
-
-def study_outputs():
-    """What the study leaves for its reader."""
-    return [
-        f"{FOLDER}/cells.csv",
-        *expand(f"{FOLDER}/curves/{{table}}.csv", table=TABLES),
-        *expand(f"{FOLDER}/figures/{{figure}}.{{ending}}", figure=FIGURES, ending=("png", "svg")),
-    ]

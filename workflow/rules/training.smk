@@ -1,17 +1,4 @@
 # One job per cell of the sweep.
-from lmrnn.cells import canonical_json
-from lmrnn.limits import cell_memory_mb
-
-
-def cell_data(wildcards):
-    """The cell's datasets. ancient: their content is named by their path, so their age says nothing."""
-    cell = CELLS[wildcards.cell]
-    return {split: ancient(f"{RESULTS}/datasets/{dataset_name(cell, split)}.h5") for split in SPLITS}
-
-
-def memory_of_cell(wildcards):
-    """Memory of one training: interpreter and torch, its datasets, its network."""
-    return cell_memory_mb(CELLS[wildcards.cell])
 
 
 rule train_cell:
@@ -24,11 +11,13 @@ rule train_cell:
         f"{RESULTS}/logs/cells/{{cell}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/cells/{{cell}}.tsv"
-    params:
-        spec=lambda wildcards: canonical_json(CELLS[wildcards.cell].spec),
+    conda:
+        "../envs/lmrnn.yaml"
     threads: STUDY["compute"]["threads"]
     resources:
         mem_mb=memory_of_cell,
         runtime=STUDY["compute"]["runtime_minutes"],
+    params:
+        spec=lambda wildcards: canonical_json(CELLS[wildcards.cell].spec),
     script:
         "../scripts/train_cell.py"

@@ -1,1 +1,63 @@
-const char *lmrnn_variant(void) { return "none"; }
+/* Picks the widest instruction set that both this library was compiled for and this processor has. */
+#include "problem.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define DECLARE(variant)                       \
+    int64_t bytes_##variant(const Problem *p); \
+    int run_##variant(Problem *p);
+
+DECLARE(baseline_float)
+DECLARE(baseline_double)
+#ifdef HAVE_AVX2
+DECLARE(avx2_float)
+DECLARE(avx2_double)
+#endif
+#ifdef HAVE_AVX512
+DECLARE(avx512_float)
+DECLARE(avx512_double)
+#endif
+
+typedef struct {
+    const char *name;
+    int64_t (*bytes[2])(const Problem *);
+    int (*run[2])(Problem *);
+} Variant;
+
+#define ENTRY(name) {#name, {bytes_##name##_float, bytes_##name##_double}, {run_##name##_float, run_##name##_double}}
+
+/* Narrowest first. */
+static const Variant variants[] = {
+    ENTRY(baseline),
+#ifdef HAVE_AVX2
+    ENTRY(avx2),
+#endif
+#ifdef HAVE_AVX512
+    ENTRY(avx512),
+#endif
+};
+
+/* How many of the variants this processor can run. */
+EXPORT int lmrnn_variants(void) {
+    int usable = 1;
+#ifdef HAVE_AVX2
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) usable = 2;
+#endif
+#ifdef HAVE_AVX512
+    if (usable == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+        usable = 3;
+#endif
+    return usable;
+}
+
+EXPORT const char *lmrnn_variant_name(int variant) { return variants[variant].name; }
+
+EXPORT int64_t lmrnn_problem_bytes(void) { return sizeof(Problem); }
+
+/* Bytes of workspace that lmrnn_run needs; `precision` is 0 for float, 1 for double. */
+EXPORT int64_t lmrnn_workspace_bytes(const Problem *p, int variant, int precision) {
+    return variants[variant].bytes[precision](p);
+}
+
+EXPORT int lmrnn_run(Problem *p, int variant, int precision) { return variants[variant].run[precision](p); }

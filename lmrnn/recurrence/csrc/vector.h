@@ -32,6 +32,17 @@ INLINE vec load_loose(const REAL *p) { return *(const vec_loose *)p; }
 INLINE void store_loose(REAL *p, vec x) { *(vec_loose *)p = x; }
 INLINE vec spread(REAL x) { return x - (vec){0}; }
 
+/* Keep a value in a register: gcc would rather read it again from memory at each use, and loads are the bottleneck. */
+#if defined(__AVX512F__)
+#define HOLD(x) __asm__("" : "+v"(x))
+#elif defined(__x86_64__)
+#define HOLD(x) __asm__("" : "+x"(x))
+#elif defined(__aarch64__)
+#define HOLD(x) __asm__("" : "+w"(x))
+#else
+#define HOLD(x) (void)(x)
+#endif
+
 INLINE vec keep(mask m, vec x) { return (vec)((mask)x & m); } /* x where m, else 0 */
 INLINE vec choose(mask m, vec x, vec y) { return (vec)(((mask)x & m) | ((mask)y & ~m)); }
 INLINE vec absolute(vec x) { return keep(~(mask)spread((REAL)-0.0), x); }

@@ -1,0 +1,170 @@
+/* Up to 64 trials that are computed together, their memory, and the inputs in the kernel's layout.
+ *
+ * States lie as (time step, neuron, trial), trials contiguous: one neuron's states of a time step fill a few
+ * vectors. Trials are sorted by length, longest first, so that a time step needs only its first `live` vectors.
+ */
+#ifndef LMRNN_BLOCK_H
+#define LMRNN_BLOCK_H
+
+#include "problem.h"
+#include "vector.h"
+
+enum { CHUNK = 256 }; /* active inputs taken together: their drive must stay in the second-level cache */
+
+typedef struct {
+    const Problem *p;
+    int64_t neurons, width, stride, steps, size, chunk_stride;
+    const int64_t *members; /* which trials of the batch, longest first */
+    int32_t *live;          /* (steps,) vectors that hold trials still running */
+    int32_t *label;         /* (steps, width), -1 = not in the loss */
+    int32_t *task;          /* (width,) the rule that `base` holds now */
+    REAL *h;                /* (steps + 1, neurons, width), steps apart by `stride`; h[0] is the initial state */
+    REAL *delta;            /* (steps, neurons, width): gradient by what the nonlinearity is applied to */
+    REAL *slope;            /* (steps, neurons, width): derivative of the nonlinearity, where h does not give it */
+    REAL *carry;            /* (neurons, width): gradient that the leak carries back */
+    REAL *base;             /* (neurons, width): bias + rule */
+    REAL *sums;             /* (neurons, width): delta summed over the time steps of one rule */
+    REAL *noise;            /* (neurons, width) of one time step */
+    REAL *dlogits;          /* (steps, CLASS_ROWS, width) */
+    REAL *fixation;         /* (steps, width): channel 0 */
+    REAL *fixation_sums;    /* (neurons, LANES) */
+    REAL *active_rows;      /* (active, RINGS): inputs with any ring channel on, in order of (time step, trial) */
+    REAL *active_columns;   /* (RINGS, chunk_stride) of one chunk */
+    REAL *drive;            /* (neurons, chunk_stride): what the ring channels of one chunk add */
+    int64_t *active_start;  /* (steps + 1,) */
+    uint64_t *active;       /* (steps,) one bit a trial */
+    int64_t *offsets;       /* (3, steps * width / LANES): where every live vector lies in h and dlogits */
+    REAL *forward_weights, *backward_weights, *readout; /* in order of use */
+    REAL *weight_gradient;
+} Block;
+
+typedef struct {
+    char *next, *end;
+} Arena;
+
+static void *take(Arena *a, int64_t bytes) {
+    void *start = a->next;
+    a->next += (bytes + 127) / 64 * 64; /* one line between arrays: a vector may be read past an end */
+    return start;
+}
+
+/* Lay a block's arrays out from `start`; return the end. With start = null only the size is of use. */
+static char *lay_out(Block *b, const Problem *p, int64_t width, char *start) {
+    Arena a = {start, 0};
+    const int64_t N = p->neurons, T = p->steps, real = sizeof(REAL), cells = N * width;
+    b->p = p;
+    b->neurons = N;
+    b->width = width;
+    b->stride = cells + 5 * 64 / real; /* an odd number of cache lines: a neuron's time steps fall into different sets */
+    b->chunk_stride = CHUNK + WIDTH + 16;
+    b->live = take(&a, T * 4);
+    b->label = take(&a, T * width * 4);
+    b->task = take(&a, width * 4);
+    b->active_start = take(&a, (T + 1) * 8);
+    b->active = take(&a, T * 8);
+    b->offsets = take(&a, 3 * T * (width / LANES) * 8);
+    b->forward_weights = take(&a, p->rows.synapses * real);
+    b->backward_weights = take(&a, p->transpose.synapses * real);
+    b->weight_gradient = take(&a, p->rows.synapses * real);
+    b->readout = take(&a, N * CLASS_ROWS * real);
+    b->dlogits = take(&a, T * CLASS_ROWS * width * real);
+    b->fixation = take(&a, T * width * real);
+    b->fixation_sums = take(&a, N * LANES * real);
+    b->active_rows = take(&a, (T * width + 1) * RINGS * real);
+    b->active_columns = take(&a, RINGS * b->chunk_stride * real);
+    b->drive = take(&a, (N + 4) * b->chunk_stride * real);
+    b->base = take(&a, cells * real);
+    b->sums = take(&a, cells * real);
+    b->noise = take(&a, (p->noise ? cells : 0) * real);
+    b->carry = take(&a, (p->leak != 1.0 ? cells : 0) * real);
+    int needs_slope = p->gradients && (p->nonlinearity == SOFTPLUS || p->leak != 1.0);
+    b->slope = take(&a, needs_slope ? T * b->stride * real : 0);
+    b->h = take(&a, (T + 1) * b->stride * real);
+    b->delta = take(&a, p->gradients ? T * b->stride * real : 0);
+    return a.next;
+}
+
+/* Copy the transpose of `from` (rows of `row_length`, one a trial) into (neurons, width); further trials become 0. */
+static __attribute__((noinline)) void transpose_in(const Block *b, const REAL *from, REAL *to) {
+    const int64_t N = b->neurons, S = b->width;
+    for (int64_t s0 = 0; s0 < S; s0 += 16)
+        for (int64_t n0 = 0; n0 < N; n0 += 16)
+            for (int64_t s = s0; s < s0 + 16; s++) {
+                const REAL *row = s < b->size ? from + b->members[s] * N : 0;
+                for (int64_t n = n0; n < (n0 + 16 < N ? n0 + 16 : N); n++) to[n * S + s] = row ? row[n] : 0;
+            }
+}
+
+static __attribute__((noinline)) void transpose_out(const Block *b, const REAL *from, REAL *to, int64_t rows, int64_t trials) {
+    const int64_t S = b->width;
+    for (int64_t s0 = 0; s0 < trials; s0 += 16)
+        for (int64_t n0 = 0; n0 < rows; n0 += 16)
+            for (int64_t s = s0; s < (s0 + 16 < trials ? s0 + 16 : trials); s++)
+                for (int64_t n = n0; n < (n0 + 16 < rows ? n0 + 16 : rows); n++)
+                    to[b->members[s] * rows + n] = from[n * S + s];
+}
+
+static int64_t trials_at(const Block *b, int64_t t) {
+    int64_t running = b->size;
+    while (running > 0 && b->p->lengths[b->members[running - 1]] <= t) running--;
+    return running;
+}
+
+/* Read labels and inputs into the kernel's layout. Rings are silent outside the stimuli: only inputs with a ring
+ * channel on are packed and multiplied; channel 0 (fixation) is on at most time steps and is kept whole. */
+static __attribute__((noinline)) void read_inputs(Block *b) {
+    const Problem *p = b->p;
+    const REAL *x = p->observations;
+    int64_t packed = 0, listed = 0;
+    const int64_t listed_most = b->steps * (b->width / LANES);
+    for (int64_t t = 0; t < b->steps; t++) {
+        const int64_t running = trials_at(b, t);
+        b->live[t] = (int32_t)((running + LANES - 1) / LANES);
+        b->active_start[t] = packed;
+        b->active[t] = 0;
+        for (int64_t s = 0; s < b->width; s++) {
+            REAL *fixation = b->fixation + t * b->width + s;
+            *fixation = 0;
+            b->label[t * b->width + s] = -1;
+            if (s >= running) continue;
+            const int64_t at = t * p->batch + b->members[s];
+            const REAL *row = x + at * CHANNELS;
+            b->label[t * b->width + s] = (int32_t)p->labels[at];
+            *fixation = row[0];
+            int on = 0;
+            for (int c = 1; c < CHANNELS; c++) on |= row[c] != 0;
+            if (!on) continue;
+            memcpy(b->active_rows + packed++ * RINGS, row + 1, RINGS * sizeof(REAL));
+            b->active[t] |= (uint64_t)1 << s;
+        }
+        for (int v = 0; v < b->live[t]; v++, listed++) {
+            b->offsets[listed] = t * b->stride + v * LANES;
+            b->offsets[listed_most + listed] = t * CLASS_ROWS * b->width + v * LANES;
+            b->offsets[2 * listed_most + listed] = t * b->width + v * LANES;
+        }
+    }
+    b->active_start[b->steps] = packed;
+}
+
+/* The first time step after `t` at which a new chunk of active inputs begins. */
+static int64_t chunk_end(const Block *b, int64_t t) {
+    const int64_t first = b->active_start[t];
+    int64_t end = t + 1;
+    while (end < b->steps && b->active_start[end + 1] - first <= CHUNK) end++;
+    return end;
+}
+
+/* base[n, s] = bias[n] + rule[n, rule of s at t]; only trials whose rule changed are written. */
+static __attribute__((noinline)) void update_base(Block *b, int64_t t) {
+    const Problem *p = b->p;
+    const REAL *rule = p->values.rule, *bias = p->values.bias;
+    const int64_t K = p->tasks, S = b->width;
+    for (int64_t s = 0, running = trials_at(b, t); s < running; s++) {
+        const int32_t k = (int32_t)p->rules[t * p->batch + b->members[s]];
+        if (k == b->task[s]) continue;
+        b->task[s] = k;
+        for (int64_t n = 0; n < b->neurons; n++) b->base[n * S + s] = bias[n] + rule[n * K + k];
+    }
+}
+
+#endif

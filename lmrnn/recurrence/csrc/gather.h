@@ -1,0 +1,80 @@
+/* The product of a sparse matrix with the states of one time step, two rows at a time. */
+#ifndef LMRNN_GATHER_H
+#define LMRNN_GATHER_H
+
+#include "block.h"
+
+/* Position inside a Pairs structure. */
+typedef struct {
+    const int32_t *rows, *counts, *columns;
+    const REAL *weights;
+} Cursor;
+
+INLINE Cursor begin(const Pairs *pairs, const REAL *weights) {
+    return (Cursor){pairs->rows, pairs->counts, pairs->columns, weights};
+}
+
+INLINE void advance(Cursor *c) {
+    c->columns += c->counts[0] + c->counts[1] + c->counts[2];
+    c->weights += 2 * c->counts[0] + c->counts[1] + c->counts[2];
+    c->rows += 2;
+    c->counts += 3;
+}
+
+/* first += W[rows[0]] x, second += W[rows[1]] x, for `vectors` (a constant) vectors of trials of x (neurons, width). */
+INLINE void gather(Cursor c, const REAL *x, int64_t width, const int vectors, vec *first, vec *second) {
+    const int32_t *column = c.columns;
+    const REAL *w = c.weights;
+    for (const int32_t *end = column + c.counts[0]; column < end; column++, w += 2) {
+        const REAL *from = x + *column * width;
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vec y = load(from + v * LANES);
+            HOLD(y);
+            first[v] += w[0] * y;
+            second[v] += w[1] * y;
+        }
+    }
+    for (const int32_t *end = column + c.counts[1]; column < end; column++, w++)
+        UNROLL for (int v = 0; v < vectors; v++) first[v] += *w * load(x + *column * width + v * LANES);
+    for (const int32_t *end = column + c.counts[2]; column < end; column++, w++)
+        UNROLL for (int v = 0; v < vectors; v++) second[v] += *w * load(x + *column * width + v * LANES);
+}
+
+/* Copy the vector of synapses into order of use. */
+static __attribute__((noinline)) void arrange(const Pairs *pairs, const REAL *synapses, REAL *to) {
+    for (int64_t e = 0; e < pairs->synapses; e++) to[e] = synapses[pairs->order[e]];
+}
+
+/* to[i] = packed[rank of bit i] where bit i of `bits` is set, else 0: the trials that are active, at their places. */
+INLINE vec expand(const REAL *packed, uint32_t bits) {
+#if defined(__AVX512F__)
+    vec x = load_loose(packed);
+    return IS_FLOAT ? (vec)_mm512_maskz_expand_ps((__mmask16)bits, (__m512)x)
+                    : (vec)_mm512_maskz_expand_pd((__mmask8)bits, (__m512d)x);
+#else
+    vec x = {0};
+    for (int i = 0; i < LANES; i++)
+        if (bits >> i & 1) x[i] = *packed++;
+    return x;
+#endif
+}
+
+/* The reverse; writes no more than the packed trials. */
+INLINE void compress(REAL *packed, uint32_t bits, vec x) {
+#if defined(__AVX512F__)
+    const uint32_t count = ((uint32_t)1 << __builtin_popcount(bits)) - 1;
+    if (IS_FLOAT)
+        _mm512_mask_storeu_ps(packed, (__mmask16)count, _mm512_maskz_compress_ps((__mmask16)bits, (__m512)x));
+    else
+        _mm512_mask_storeu_pd(packed, (__mmask8)count, _mm512_maskz_compress_pd((__mmask8)bits, (__m512d)x));
+#else
+    for (int i = 0; i < LANES; i++)
+        if (bits >> i & 1) *packed++ = x[i];
+#endif
+}
+
+INLINE uint32_t bits_of(uint64_t active, int vector) {
+    return (uint32_t)(active >> (vector * LANES)) & (uint32_t)(((uint64_t)1 << LANES) - 1);
+}
+
+#endif

@@ -1,0 +1,125 @@
+/* Gradients of the weights: dot products over all time steps and trials. */
+#ifndef LMRNN_GRADIENTS_H
+#define LMRNN_GRADIENTS_H
+
+#include "backward.h"
+
+/* out[r * columns + c] += sum over the listed offsets of d[r][offset] * x[c][offset]. */
+INLINE void dots(const REAL *const *d, const REAL *const *x, const int64_t *at_d, const int64_t *at_x, int64_t count,
+                 const int rows, const int columns, REAL *out) {
+    vec sum[6][8]; /* of which [rows][columns] are used: a variable size would keep them in memory */
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < columns; c++) sum[r][c] = (vec){0};
+    for (int64_t i = 0; i < count; i++) {
+        vec left[6];
+        UNROLL for (int r = 0; r < rows; r++) {
+            left[r] = load(d[r] + at_d[i]);
+            HOLD(left[r]);
+        }
+        UNROLL for (int c = 0; c < columns; c++) {
+            vec right = load(x[c] + at_x[i]);
+            HOLD(right);
+            UNROLL for (int r = 0; r < rows; r++) sum[r][c] += left[r] * right;
+        }
+    }
+    UNROLL for (int c = 0; c < columns; c++) UNROLL for (int r = 0; r < rows; r++) out[c * rows + r] += total(sum[r][c]);
+}
+
+typedef struct {
+    const REAL *h, *delta;
+    const int64_t *at;
+    int64_t count, width;
+} Products;
+
+#define DOTS(rows, columns) case columns: dots(d, x, p->at, p->at, p->count, rows, columns, out); break;
+
+static void pair_dots(const Products *p, const REAL *const *d, const REAL *const *x, int columns, REAL *out) {
+    switch (columns) { DOTS(2, 1) DOTS(2, 2) DOTS(2, 3) DOTS(2, 4) DOTS(2, 5) DOTS(2, 6) }
+}
+
+static void single_dots(const Products *p, const REAL *const *d, const REAL *const *x, int columns, REAL *out) {
+    switch (columns) { DOTS(1, 1) DOTS(1, 2) DOTS(1, 3) DOTS(1, 4) DOTS(1, 5) DOTS(1, 6) DOTS(1, 7) DOTS(1, 8) }
+}
+
+/* One run of columns, in even portions of at most `most`. */
+static REAL *run_dots(const Products *p, int64_t row0, int64_t row1, const int32_t *columns, int count, REAL *out) {
+    const int rows = row1 >= 0 ? 2 : 1, most = rows == 2 ? 6 : 8;
+    const REAL *d[2] = {p->delta + row0 * p->width, p->delta + (row1 >= 0 ? row1 : row0) * p->width}, *x[8];
+    for (int portions = (count + most - 1) / most; portions > 0; portions--) {
+        const int now = (count + portions - 1) / portions;
+        for (int c = 0; c < now; c++) x[c] = p->h + columns[c] * p->width;
+        if (rows == 2) pair_dots(p, d, x, now, out);
+        else single_dots(p, d, x, now, out);
+        out += rows * now;
+        columns += now;
+        count -= now;
+    }
+    return out;
+}
+
+/* d loss / d W, in order of use. The first time step counts only where there is an initial state. */
+static __attribute__((noinline)) void recurrent_gradient(const Block *b, int64_t listed) {
+    const int64_t skip = b->p->initial_state ? 0 : b->live[0];
+    const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width};
+    Cursor c = begin(&b->p->rows, 0);
+    REAL *out = b->weight_gradient;
+    for (int64_t pair = 0; pair < b->p->rows.pairs; pair++, advance(&c)) {
+        const int32_t *columns = c.columns;
+        out = run_dots(&p, c.rows[0], c.rows[1], columns, c.counts[0], out);
+        out = run_dots(&p, c.rows[0], -1, columns + c.counts[0], c.counts[1], out);
+        out = run_dots(&p, c.rows[1], -1, columns + c.counts[0] + c.counts[1], c.counts[2], out);
+    }
+}
+
+/* d loss / d readout and its bias. */
+static __attribute__((noinline)) void readout_gradient(const Block *b, int64_t listed) {
+    const int64_t most = b->steps * (b->width / LANES), N = b->neurons;
+    REAL *grad = b->p->grads.readout, *bias = b->p->grads.readout_bias;
+    const REAL *d[6], *h[3];
+    for (int first = 0; first < CLASSES; first += 6) {
+        for (int c = 0; c < 6; c++) d[c] = b->dlogits + (first + c) * b->width;
+        for (int64_t n = 0; n < N; n += 3) {
+            REAL out[18] = {0};
+            for (int r = 0; r < 3; r++) h[r] = b->h + b->stride + (n + r < N ? n + r : n) * b->width;
+            dots(d, h, b->offsets + most, b->offsets, listed, 6, 3, out);
+            for (int r = 0; r < 3 && n + r < N; r++)
+                for (int c = 0; c < 6 && first + c < CLASSES; c++) grad[(first + c) * N + n + r] += out[r * 6 + c];
+        }
+    }
+    for (int c = 0; c < CLASSES; c++) {
+        vec sum = {0};
+        for (int64_t i = 0; i < listed; i++) sum += load(b->dlogits + c * b->width + b->offsets[most + i]);
+        bias[c] += total(sum);
+    }
+}
+
+/* d loss / d W_in[:, rings] += packed delta times active inputs, channels side by side in a vector. */
+static __attribute__((noinline)) void ring_gradient(const Block *b, int64_t t0, int64_t t1) {
+    const int64_t first = b->active_start[t0], count = b->active_start[t1] - first;
+    REAL *grad = b->p->grads.input;
+    for (int64_t n = 0; n < b->neurons; n += 4)
+        for (int c = 0; c < RINGS; c += 2 * LANES) {
+            vec sum[4][2] = {{{0}}};
+            const REAL *x = b->active_rows + first * RINGS + c, *d = b->drive + n * b->chunk_stride;
+            for (int64_t i = 0; i < count; i++, x += RINGS) {
+                vec x0 = load(x), x1 = load(x + LANES);
+                HOLD(x0);
+                HOLD(x1);
+                UNROLL for (int r = 0; r < 4; r++) {
+                    sum[r][0] += d[r * b->chunk_stride + i] * x0;
+                    sum[r][1] += d[r * b->chunk_stride + i] * x1;
+                }
+            }
+            for (int r = 0; r < 4 && n + r < b->neurons; r++) {
+                REAL *to = grad + (n + r) * CHANNELS + 1 + c;
+                store_loose(to, load_loose(to) + sum[r][0]);
+                store_loose(to + LANES, load_loose(to + LANES) + sum[r][1]);
+            }
+        }
+}
+
+static void fixation_gradient(const Block *b) {
+    REAL *grad = b->p->grads.input;
+    for (int64_t n = 0; n < b->neurons; n++) grad[n * CHANNELS] += total(load(b->fixation_sums + n * LANES));
+}
+
+#endif

@@ -1,0 +1,187 @@
+"""From ready jobs to packs: which jobs share a task, which tasks share an array, and what a task runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from snakemake_interface_executor_plugins.utils import encode_target_jobs_cli_args, format_cli_arg, join_cli_args
+
+from snakemake_executor_plugin_submitit.task import CellJob, Pack
+
+if TYPE_CHECKING:
+    from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+    from snakemake_interface_executor_plugins.workflow import WorkflowExecutorInterface
+
+# Resources that say nothing about what a task needs.
+_NOT_REQUESTED = {"_nodes", "tmpdir", "pack", "attempt"}
+
+
+def job_key(job: JobExecutorInterface) -> str:
+    """Name of a job in the ledger.
+
+    Parameters
+    ----------
+    job : JobExecutorInterface
+        A job of the driver.
+
+    Returns
+    -------
+    str
+        Its first output; where it has none, its rule.
+    """
+    return str(next(iter(job.output), job.name))
+
+
+def requested(job: JobExecutorInterface) -> dict[str, Any]:
+    """Resources of a job that matter to a cluster.
+
+    Parameters
+    ----------
+    job : JobExecutorInterface
+        A job of the driver.
+
+    Returns
+    -------
+    dict
+        Numbers and texts only; ``_cores`` is its threads.
+    """
+    items = job.resources.items()
+    return {key: value for key, value in items if isinstance(value, (int, str)) and key not in _NOT_REQUESTED}
+
+
+def pack_size(job: JobExecutorInterface, default: int) -> int:
+    """How many jobs like this one share a task.
+
+    Parameters
+    ----------
+    job : JobExecutorInterface
+        A job of the driver.
+    default : int
+        The setting.
+
+    Returns
+    -------
+    int
+        >= 1; a group of jobs is a task of its own.
+    """
+    return 1 if job.is_group() else max(1, int(job.resources.get("pack", default)))
+
+
+def grouped(jobs: Iterable[JobExecutorInterface], default_pack: int) -> list[list[list[JobExecutorInterface]]]:
+    """Arrays of packs of jobs.
+
+    Parameters
+    ----------
+    jobs : iterable of JobExecutorInterface
+        All that is ready.
+    default_pack : int
+        Jobs per task where no resource says otherwise.
+
+    Returns
+    -------
+    list of list of list of JobExecutorInterface
+        One list per array; in it, one list per task. Packs of an array differ in size by one job at most.
+    """
+    alike: dict[str, list[JobExecutorInterface]] = {}
+    for job in jobs:
+        size = pack_size(job, default_pack)
+        key = json.dumps([requested(job), size, job.attempt], sort_keys=True, default=str)
+        alike.setdefault(key, []).append(job)
+    arrays = []
+    for members in alike.values():
+        tasks = math.ceil(len(members) / pack_size(members[0], default_pack))
+        arrays.append([members[i::tasks] for i in range(tasks)])
+    return arrays
+
+
+class PackBuilder:
+    """Makes packs for one workflow.
+
+    Parameters
+    ----------
+    workflow : WorkflowExecutorInterface
+        The driver's workflow.
+    snakefile : str
+        Its Snakefile.
+    common_settings : CommonSettings
+        The executor's.
+    """
+
+    def __init__(self, workflow: WorkflowExecutorInterface, snakefile: str, common_settings: Any) -> None:
+        factory = workflow.spawned_job_args_factory
+        variables = " ".join(f"{name}={value!r}" for name, value in factory.envvars().items())
+        precommand = factory.precommand(executor_common_settings=common_settings)
+        self.dag, self.workdir = workflow.dag, str(workflow.workdir_init)
+        self.prefix = join_cli_args(
+            [
+                f"{precommand} &&" if precommand else "",
+                f"exec env {variables}",
+                sys.executable,
+                "-m snakemake_executor_plugin_submitit.nested",
+                format_cli_arg("--snakefile", str(snakefile)),
+            ]
+        )
+        self.suffix = join_cli_args(
+            [
+                factory.general_args(executor_common_settings=common_settings),
+                # One cell's failure must not keep its neighbours from starting.
+                "--keep-going",
+                "--mode remote",
+            ]
+        )
+
+    def build(self, jobs: list[JobExecutorInterface], folder: str, grace: float) -> Pack:
+        """One task's work.
+
+        Parameters
+        ----------
+        jobs : list of JobExecutorInterface
+            Run side by side.
+        folder : str
+            The task's folder.
+        grace : float
+            Seconds that cells get to save their state.
+
+        Returns
+        -------
+        Pack
+            To be pickled.
+        """
+        cells = tuple(self.cell(job) for job in jobs)
+        first = jobs[0]
+        shared = join_cli_args(
+            [
+                format_cli_arg("--attempt", first.attempt),
+                format_cli_arg("--force-use-threads", not first.is_group()),
+                format_cli_arg("--local-groupid", first.jobid, skip=not first.is_group()),
+            ]
+        )
+        return Pack(cells, self.prefix, f"{shared} {self.suffix}", self.workdir, folder, grace)
+
+    def cell(self, job: JobExecutorInterface) -> CellJob:
+        """One job as the nested Snakemake needs to know it.
+
+        Parameters
+        ----------
+        job : JobExecutorInterface
+            A job of the driver.
+
+        Returns
+        -------
+        CellJob
+            Without any reference to the driver's objects.
+        """
+        unneeded = list(self.dag.get_unneeded_temp_files(job))
+        targets = format_cli_arg("--target-jobs", encode_target_jobs_cli_args(job.get_target_spec()))
+        return CellJob(
+            key=job_key(job),
+            target=targets.removeprefix("--target-jobs "),
+            rules=tuple(sorted(str(rule) for rule in job.rules)),
+            inputs=tuple(str(path) for path in job.get_wait_for_files()),
+            arguments=format_cli_arg("--unneeded-temp-files", unneeded, skip=not unneeded),
+            threads=max(1, int(job.resources.get("_cores", 1))),
+        )

@@ -1,0 +1,184 @@
+"""A small sweep of stand-in cells in a folder of its own, driven by the real snakemake on the real Slurm."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from lmrnn.ledger import Ledger
+
+SNAKEFILE = Path(__file__).parent / "workflow" / "Snakefile"
+QUIET = {"poll_interval": 1, "grace": 20, "requeues": 5, "signal_delay": 30}
+
+
+def counted(steps: int) -> int:
+    """What a cell's counting ends with, however often it was interrupted."""
+    value = 1
+    for _ in range(steps):
+        value = (value * 1103515245 + 12345) % 2**31
+    return value
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60, why: str = "") -> object:
+    """Wait until something is true, and return it; a test that waits in vain fails here."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"waited {seconds} s in vain{f' for {why}' if why else ''}")
+
+
+def slurm(*command: str) -> str:
+    """Output of one of Slurm's commands."""
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+class Study:
+    """One folder, one configuration, any number of runs of snakemake."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shims = folder / "shims"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.runs = 0
+        self.cells: dict[str, dict[str, object]] = {}
+
+    def configure(self, cells: dict[str, dict[str, object]], **resources: object) -> None:
+        """Write the configuration: cells by name, and the resources that each asks for."""
+        self.cells = cells
+        text = yaml.safe_dump({"cells": cells, "resources": resources})
+        (self.folder / "config.yaml").write_text(text)
+
+    def count_calls(self, *commands: str) -> None:
+        """From now on, note every call that the driver makes of some of Slurm's commands."""
+        self.shims.mkdir(exist_ok=True)
+        for command in commands:
+            real = subprocess.run(["which", command], capture_output=True, text=True, check=True).stdout.strip()
+            self._shim(command, f'echo "$(date +%s.%N) $*" >> {self.shims}/{command}.calls\nexec {real} "$@"')
+
+    def _shim(self, command: str, body: str) -> None:
+        path = self.shims / command
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+
+    def calls(self, command: str) -> list[str]:
+        """The calls noted so far."""
+        path = self.shims / f"{command}.calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def command(self, *arguments: str, **settings: object) -> list[str]:
+        """The command line of one run."""
+        flags = [part for key, value in {**QUIET, **settings}.items() for part in _flag(key, value)]
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "config.yaml"),
+            *("--executor", "submitit", "--jobs", "1000", "--keep-going", "--latency-wait", "10"),
+            *("--scheduler", "greedy", *flags, *arguments),
+        ]
+
+    def start(self, *arguments: str, **settings: object) -> None:
+        """Start a run and leave it alone."""
+        self.runs += 1
+        environment = {**os.environ, "PATH": f"{self.shims}:{os.environ['PATH']}"}
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command(*arguments, **settings),
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> Path:
+        """What the latest run printed."""
+        return self.folder / f"run{self.runs}.log"
+
+    def finish(self, seconds: float = 200) -> int:
+        """Wait for the run's end; its exit status."""
+        assert self.process is not None
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            raise AssertionError(f"snakemake did not end within {seconds} s:\n{self.log.read_text()[-3000:]}") from None
+
+    def run(self, *arguments: str, seconds: float = 200, **settings: object) -> int:
+        """A whole run; its exit status."""
+        self.start(*arguments, **settings)
+        return self.finish(seconds)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the driver alone, as kill would; SIGINT to its whole session, as a terminal would."""
+        assert self.process is not None
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            os.kill(self.process.pid, number)
+
+    def unlock(self) -> None:
+        """What a user does after a crash of the driver."""
+        subprocess.run(self.command("--unlock"), cwd=self.folder, check=True, capture_output=True)
+
+    def diary(self, cell: str) -> list[dict[str, object]]:
+        """What a cell noted about itself."""
+        path = self.folder / "diary" / cell
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def starts(self, cell: str) -> int:
+        """How often a cell was started."""
+        return sum(line["what"] == "start" for line in self.diary(cell))
+
+    def noted(self, cell: str, what: str) -> bool:
+        """Whether a cell's diary holds an entry of a kind."""
+        return any(line["what"] == what for line in self.diary(cell))
+
+    def result(self, cell: str) -> str | None:
+        """Content of a cell's result."""
+        path = self.folder / "out" / f"{cell}.txt"
+        return path.read_text().strip() if path.exists() else None
+
+    def right(self, cell: str) -> bool:
+        """Whether a cell's result is that of an undisturbed run."""
+        steps = int(self.cells[cell].get("steps", 3))
+        return self.result(cell) == f"{steps} {counted(steps)}"
+
+    def entry(self, cell: str):
+        """The ledger's latest entry of a cell."""
+        return Ledger(self.folder / ".lmrnn" / "dispatch").replay()[0].get(f"out/{cell}.txt")
+
+    def task_id(self, cell: str) -> str:
+        """Slurm's name of the task that a cell was last submitted in; waits for it."""
+        return wait_for(lambda: (entry := self.entry(cell)) and entry.task.job_id, why=f"{cell}'s task")
+
+    def queued(self) -> list[str]:
+        """Tasks of this study that Slurm has waiting or running."""
+        entries = Ledger(self.folder / ".lmrnn" / "dispatch").replay()[0].values()
+        arrays = {entry.task.job_id.split("_")[0] for entry in entries if entry.task.job_id}
+        lines = slurm("squeue", "--noheader", "--array", "--format=%F %i %T").splitlines()
+        return [line for line in lines if line.split()[0] in arrays]
+
+    def overlaps(self, cell: str) -> bool:
+        """Whether two runs of a cell were at work at the same time, from its diary."""
+        alive: set[object] = set()
+        for line in self.diary(cell):
+            if line["what"] == "start" and any(Path(f"/proc/{pid}").exists() or pid in alive for pid in alive):
+                return True
+            if line["what"] == "start":
+                alive = {line["pid"]}
+            elif line["what"] in ("end", "interrupted"):
+                alive.discard(line["pid"])
+        return False
+
+
+def _flag(key: str, value: object) -> list[str]:
+    return [f"--submitit-{key.replace('_', '-')}", str(value)]

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES ?= all
+REPORT ?= results/report.html
 # One thread in each process: cells run side by side, and threads that wait for each other cost more than they give.
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
@@ -19,8 +20,8 @@ sweep: setup  ## train the default study and draw its curves
 replication: setup  ## the paper's claims, on this machine
 	$(BIN)/snakemake --cores $(CORES) --configfile config/replication.yaml
 
-report: setup  ## one HTML file with figures, tables and provenance; CONFIG=... for another study
-	$(BIN)/lmrnn report $(if $(CONFIG),--config $(CONFIG))
+report: setup  ## one HTML file with claims, figures, tables and provenance; CONFIG=... for another study
+	$(BIN)/snakemake --report $(REPORT) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: setup  ## the test suite, at most ten minutes
 	$(BIN)/pytest -n 2 --dist worksteal

@@ -102,33 +102,37 @@ def best_rates(runs: pd.DataFrame) -> pd.DataFrame:
         the best is the smallest or largest tried, ``only`` when just one was). Validation data only; a diverged cell
         counts as accuracy 0.
     """
-    means = runs.groupby(["panel", "connectivity", "learning_rate"], sort=False)["final_validation"].mean()
-    return choose_rate(means.rename("score").reset_index(), ["panel", "connectivity"])
+    return choose_rate(runs, ["panel", "connectivity"], "final_validation")
 
 
-def choose_rate(scores: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Learning rate of the highest score in each group, and whether it lies at the edge of those tried.
+def choose_rate(runs: pd.DataFrame, keys: list[str], score: str) -> pd.DataFrame:
+    """Learning rate of the highest mean score in each group, and whether it lies at the edge of those tried.
+
+    A rate with fewer seeds than others of its group is not chosen; it serves to show that the best is not at the edge.
 
     Parameters
     ----------
-    scores : pandas.DataFrame
-        Columns `keys`, learning_rate and score.
+    runs : pandas.DataFrame
+        One row per cell, with columns `keys`, learning_rate and `score`.
     keys : list of str
         What makes a group.
+    score : str
+        Column; the higher, the better.
 
     Returns
     -------
     pandas.DataFrame
-        Columns `keys`, learning_rate (of equals, the smaller) and at_edge (no, low, high, only).
+        Columns `keys`, learning_rate (of equals, the smaller) and at_edge (``no``, ``low``, ``high``, or ``only`` where
+        a single rate was tried).
     """
+    scores = runs.groupby([*keys, "learning_rate"], sort=False)[score].agg(["mean", "size"]).reset_index()
     chosen = []
     for key, group in scores.groupby(keys, sort=False):
-        group = group.sort_values("learning_rate")
-        place = int(np.argmax(group["score"].to_numpy()))
-        edge = "only" if len(group) == 1 else {0: "low", len(group) - 1: "high"}.get(place, "no")
-        chosen.append(
-            {**dict(zip(keys, key, strict=True)), "learning_rate": group["learning_rate"].iloc[place], "at_edge": edge}
-        )
+        able = group[group["size"] == group["size"].max()].sort_values("learning_rate")
+        rate = able["learning_rate"].iloc[int(np.argmax(able["mean"].to_numpy()))]
+        edges = {group["learning_rate"].max(): "high", group["learning_rate"].min(): "low"}
+        edge = "only" if len(group) == 1 else edges.get(rate, "no")
+        chosen.append({**dict(zip(keys, key, strict=True)), "learning_rate": rate, "at_edge": edge})
     return pd.DataFrame(chosen, columns=[*keys, "learning_rate", "at_edge"])
 
 

@@ -230,13 +230,43 @@ def data_efficiency(
     return pd.DataFrame(rows)
 
 
+def seed_trials_to_threshold(runs: pd.DataFrame, best: pd.DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
+    """Training trials per task that each seed needs to reach each threshold of test decision accuracy.
+
+    The accuracy is taken as straight in the logarithm of the data size between the sizes trained. A seed that no size
+    brings there is censored at its largest; one that the smallest brings there needs that or fewer.
+
+    Parameters
+    ----------
+    runs, best, thresholds
+        From `prepare`, `best_rates`; see `compute`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per family of panels that differ in data size only, connectivity, seed and threshold: trials (infinity
+        if censored), reached, diverged (number of cells), smallest and largest size. Empty if there is one size only.
+    """
+    chosen = runs.merge(best, on=["panel", "connectivity", "learning_rate"])
+    kept = [name for name in ["family", *FIRST_AXES, *CONNECTIVITY, "seed"] if name != "trials_per_task"]
+    rows = []
+    for _, own in chosen.groupby(["family", "connectivity", "seed"], sort=False):
+        own = own.sort_values("trials_per_task")
+        sizes = own["trials_per_task"].to_numpy(dtype=float)
+        if len(sizes) < 2:
+            continue
+        common = {**own.iloc[0][kept], "diverged": int((own["status"] == "diverged").sum())}
+        for threshold in thresholds:
+            trials = crossing(sizes, own["final_test"].to_numpy(), threshold, logarithmic=True)
+            found = {"threshold": threshold, "trials": trials, "reached": np.isfinite(trials)}
+            rows.append({**common, **found, "smallest": int(sizes[0]), "largest": int(sizes[-1])})
+    return pd.DataFrame(rows)
+
+
 def trials_to_threshold(
     runs: pd.DataFrame, best: pd.DataFrame, thresholds: Sequence[float], bootstrap: int = DRAWS
 ) -> pd.DataFrame:
     """Training trials per task needed to reach each threshold of test decision accuracy.
-
-    For each seed the accuracy is taken as straight in the logarithm of the data size between the sizes trained. A seed
-    that no size brings there is censored at its largest; one that the smallest brings there needs that or fewer.
 
     Parameters
     ----------
@@ -246,42 +276,32 @@ def trials_to_threshold(
     Returns
     -------
     pandas.DataFrame
-        One row per family of panels that differ in data size only, connectivity and threshold: median over seeds with
-        its bootstrap 95% interval, seeds, reached, at_smallest (seeds already there at the smallest size), smallest and
+        One row per family, connectivity and threshold of `seed_trials_to_threshold`: median over seeds with its
+        bootstrap 95% interval, seeds, reached, at_smallest (seeds already there at the smallest size), smallest and
         largest size. Empty if there is only one data size.
     """
-    chosen = runs.merge(best, on=["panel", "connectivity", "learning_rate"])
+    keys = ["family", "connectivity", "threshold"]
+    needed = seed_trials_to_threshold(runs, best, thresholds)
+    if needed.empty:
+        return pd.DataFrame(columns=[*keys, "seeds", "reached", "median", "low", "high"])
     rows = []
-    for (family, _), group in chosen.groupby(["family", "connectivity"], sort=False):
-        sizes = np.sort(group["trials_per_task"].unique())
-        if len(sizes) < 2:
-            continue
-        lead = {name: group.iloc[0][name] for name in [*FIRST_AXES, *CONNECTIVITY] if name != "trials_per_task"}
-        curves = [
-            (own["trials_per_task"].to_numpy(dtype=float), own["final_test"].to_numpy())
-            for _, own in group.sort_values(["seed", "trials_per_task"]).groupby("seed")
-        ]
-        for threshold in thresholds:
-            needed = np.array([crossing(x, y, threshold, logarithmic=True) for x, y in curves])
-            median, low, high = median_interval(needed, bootstrap)
-            rows.append(
-                {
-                    "family": family,
-                    **lead,
-                    "threshold": threshold,
-                    "seeds": len(curves),
-                    "diverged": int((group["status"] == "diverged").sum()),
-                    "reached": int(np.isfinite(needed).sum()),
-                    "at_smallest": int((needed <= sizes[0]).sum()),
-                    "smallest": int(sizes[0]),
-                    "largest": int(sizes[-1]),
-                    "median": median,
-                    "low": low,
-                    "high": high,
-                }
-            )
-    columns = ["family", "connectivity", "threshold", "seeds", "reached", "median", "low", "high"]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+    for _, part in needed.groupby(keys, sort=False):
+        median, low, high = median_interval(part["trials"].to_numpy(), bootstrap)
+        rows.append(
+            {
+                **part.iloc[0].drop(["seed", "trials", "reached", "diverged", "smallest", "largest"]),
+                "seeds": len(part),
+                "diverged": int(part["diverged"].sum()),
+                "reached": int(part["reached"].sum()),
+                "at_smallest": int((part["trials"] <= part["smallest"]).sum()),
+                "smallest": int(part["smallest"].min()),
+                "largest": int(part["largest"].max()),
+                "median": median,
+                "low": low,
+                "high": high,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def task_accuracy(runs: pd.DataFrame, results: Sequence[CellResult], best: pd.DataFrame) -> pd.DataFrame:

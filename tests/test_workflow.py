@@ -77,7 +77,8 @@ def test_a_changed_learning_rate_trains_anew_and_going_back_finds_the_old_cells(
 
 def test_a_threshold_a_colour_or_a_thread_count_trains_nothing(study):
     study.change(curves={"thresholds": [0.3], "palette": "viridis"}, compute={"threads": 2, "checkpoint_seconds": 5})
-    assert set(study.planned()) == {"sweep", "compute_curves", "draw_figure"}
+    planned = set(study.planned())
+    assert {rule for rule in planned if not rule.startswith("draw_")} == {"sweep", "compute_curves"}
     assert study.run() == set()
 
 

@@ -44,29 +44,28 @@ rule compute_curves:
         "../scripts/compute_curves.py"
 
 
-rule draw_figure:
-    input:
-        table=lambda wildcards: f"{FOLDER}/curves/{FIGURES[wildcards.figure]}.csv",
-    output:
-        png=report(
-            f"{FOLDER}/figures/{{figure}}.png",
-            caption="../report/{figure}.rst",
-            category="Curves",
-            labels={"figure": "{figure}"},
-        ),
-        svg=f"{FOLDER}/figures/{{figure}}.svg",
-    log:
-        f"{RESULTS}/logs/{STUDY['study']}/draw_{{figure}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/{STUDY['study']}/draw_{{figure}}.tsv"
-    wildcard_constraints:
-        figure="|".join(FIGURES),
-    conda:
-        "../envs/lmrnn.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        palette=STUDY["curves"]["palette"],
-    script:
-        "../scripts/draw_figure.py"
+# One rule for each figure, because a caption belongs to a rule.
+for figure, table in FIGURES.items():
+
+    rule:
+        name:
+            f"draw_{figure}"
+        input:
+            table=f"{FOLDER}/curves/{table}.csv",
+        output:
+            png=report(f"{FOLDER}/figures/{figure}.png", caption=f"../report/{figure}.rst", category="Curves"),
+            svg=f"{FOLDER}/figures/{figure}.svg",
+        log:
+            f"{RESULTS}/logs/{STUDY['study']}/draw_{figure}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/{STUDY['study']}/draw_{figure}.tsv"
+        conda:
+            "../envs/lmrnn.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            figure=figure,
+            palette=STUDY["curves"]["palette"],
+        script:
+            "../scripts/draw_figure.py"

@@ -11,11 +11,17 @@
 
 enum { CHUNK = 256 }; /* active inputs taken together: their drive must stay in the second-level cache */
 
+/* From time step `t` on (and before the trial's next change), trial `s` has rule `k`. */
+typedef struct {
+    int32_t t, s, k;
+} Change;
+
 typedef struct {
     const Problem *p;
     int64_t neurons, width, stride, steps, size, chunk_stride;
     const int64_t *members; /* which trials of the batch, longest first */
     int32_t *live;          /* (steps,) vectors that hold trials still running */
+    int64_t ends[WIDTH];    /* of each vector: the time step at which its last trial has ended */
     int32_t *label;         /* (steps, width), -1 = not in the loss */
     int32_t *task;          /* (width,) the rule that `base` holds now */
     REAL *h;                /* (steps + 1, neurons, width), steps apart by `stride`; h[0] is the initial state */
@@ -23,16 +29,16 @@ typedef struct {
     REAL *slope;            /* (steps, neurons, width): derivative of the nonlinearity, where h does not give it */
     REAL *carry;            /* (neurons, width): gradient that the leak carries back */
     REAL *base;             /* (neurons, width): bias + rule */
-    REAL *sums;             /* (neurons, width): delta summed over the time steps of one rule */
     REAL *noise;            /* (neurons, width) of one time step */
     REAL *dlogits;          /* (steps, CLASS_ROWS, width) */
     REAL *fixation;         /* (steps, width): channel 0 */
-    REAL *fixation_sums;    /* (neurons, LANES) */
     REAL *active_rows;      /* (active, RINGS): inputs with any ring channel on, in order of (time step, trial) */
     REAL *active_columns;   /* (RINGS, chunk_stride) of one chunk */
     REAL *drive;            /* (neurons, chunk_stride): what the ring channels of one chunk add */
     int64_t *active_start;  /* (steps + 1,) */
     uint64_t *active;       /* (steps,) one bit a trial */
+    Change *changes;        /* where a trial's rule begins, in order of time */
+    int64_t changed;
     int64_t *offsets;       /* (3, steps * width / LANES): where every live vector lies in h and dlogits */
     REAL *forward_weights, *backward_weights, *readout; /* in order of use */
     REAL *weight_gradient;
@@ -48,6 +54,9 @@ static void *take(Arena *a, int64_t bytes) {
     return start;
 }
 
+/* Whether the derivative of the nonlinearity must be kept: for relu and tanh without leak, h gives it. */
+static int needs_slope(const Problem *p) { return p->gradients && (p->nonlinearity == SOFTPLUS || p->leak != 1); }
+
 /* Lay a block's arrays out from `start`; return the end. With start = null only the size is of use. */
 static char *lay_out(Block *b, const Problem *p, int64_t width, char *start) {
     Arena a = {start, 0};
@@ -62,6 +71,7 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start) {
     b->task = take(&a, width * 4);
     b->active_start = take(&a, (T + 1) * 8);
     b->active = take(&a, T * 8);
+    b->changes = take(&a, T * width * sizeof(Change));
     b->offsets = take(&a, 3 * T * (width / LANES) * 8);
     b->forward_weights = take(&a, p->rows.synapses * real);
     b->backward_weights = take(&a, p->transpose.synapses * real);
@@ -69,16 +79,13 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start) {
     b->readout = take(&a, N * CLASS_ROWS * real);
     b->dlogits = take(&a, T * CLASS_ROWS * width * real);
     b->fixation = take(&a, T * width * real);
-    b->fixation_sums = take(&a, N * LANES * real);
     b->active_rows = take(&a, (T * width + 1) * RINGS * real);
     b->active_columns = take(&a, RINGS * b->chunk_stride * real);
     b->drive = take(&a, (N + 4) * b->chunk_stride * real);
     b->base = take(&a, cells * real);
-    b->sums = take(&a, cells * real);
     b->noise = take(&a, (p->noise ? cells : 0) * real);
-    b->carry = take(&a, (p->leak != 1.0 ? cells : 0) * real);
-    int needs_slope = p->gradients && (p->nonlinearity == SOFTPLUS || p->leak != 1.0);
-    b->slope = take(&a, needs_slope ? T * b->stride * real : 0);
+    b->carry = take(&a, (p->leak != 1 ? cells : 0) * real);
+    b->slope = take(&a, needs_slope(p) ? T * b->stride * real : 0);
     b->h = take(&a, (T + 1) * b->stride * real);
     b->delta = take(&a, p->gradients ? T * b->stride * real : 0);
     return a.next;
@@ -116,6 +123,7 @@ static __attribute__((noinline)) void read_inputs(Block *b) {
     const Problem *p = b->p;
     const REAL *x = p->observations;
     int64_t packed = 0, listed = 0;
+    memset(b->ends, 0, sizeof b->ends);
     const int64_t listed_most = b->steps * (b->width / LANES);
     for (int64_t t = 0; t < b->steps; t++) {
         const int64_t running = trials_at(b, t);
@@ -138,6 +146,7 @@ static __attribute__((noinline)) void read_inputs(Block *b) {
             b->active[t] |= (uint64_t)1 << s;
         }
         for (int v = 0; v < b->live[t]; v++, listed++) {
+            b->ends[v] = t + 1;
             b->offsets[listed] = t * b->stride + v * LANES;
             b->offsets[listed_most + listed] = t * CLASS_ROWS * b->width + v * LANES;
             b->offsets[2 * listed_most + listed] = t * b->width + v * LANES;
@@ -154,7 +163,7 @@ static int64_t chunk_end(const Block *b, int64_t t) {
     return end;
 }
 
-/* base[n, s] = bias[n] + rule[n, rule of s at t]; only trials whose rule changed are written. */
+/* base[n, s] = bias[n] + rule[n, rule of s at t]; only trials whose rule changed are written, and noted. */
 static __attribute__((noinline)) void update_base(Block *b, int64_t t) {
     const Problem *p = b->p;
     const REAL *rule = p->values.rule, *bias = p->values.bias;
@@ -163,6 +172,7 @@ static __attribute__((noinline)) void update_base(Block *b, int64_t t) {
         const int32_t k = (int32_t)p->rules[t * p->batch + b->members[s]];
         if (k == b->task[s]) continue;
         b->task[s] = k;
+        b->changes[b->changed++] = (Change){(int32_t)t, (int32_t)s, k};
         for (int64_t n = 0; n < b->neurons; n++) b->base[n * S + s] = bias[n] + rule[n * K + k];
     }
 }

@@ -35,14 +35,12 @@ static __attribute__((noinline)) void drive_chunk(Block *b, int64_t t0, int64_t 
     }
 }
 
-/* What one time step's rows share. */
+/* What the rows of one time step share: pointers begin at the first of the up to four vectors of trials that are computed together. */
 typedef struct {
-    const REAL *before, *fixation, *drive, *noise, *base;
+    const REAL *before, *fixation, *drive, *noise, *base, *input;
     REAL *after, *slope;
-    uint64_t active;
+    Places places;
     int64_t width, chunk_stride;
-    int first; /* the first vector of this panel */
-    const REAL *input;
     REAL leak;
 } Step;
 
@@ -51,7 +49,7 @@ INLINE void activate(const Step *s, int64_t at, vec z, const int nonlinearity) {
     vec f, slope = {0};
     if (nonlinearity == RELU) {
         f = relu(z);
-        slope = keep(z > (vec){0}, spread(1));
+        slope = keep_positive(z, spread(1));
     } else if (nonlinearity == TANH) {
         f = vtanh(z);
         slope = 1 - f * f;
@@ -68,62 +66,72 @@ INLINE void activate(const Step *s, int64_t at, vec z, const int nonlinearity) {
     if (s->slope) store(s->slope + at, slope);
 }
 
-INLINE void finish_row(const Step *s, int64_t n, vec *sum, const int vectors, const int nonlinearity) {
-    const REAL *drive = s->drive + n * s->chunk_stride;
-    drive += __builtin_popcountll(s->active & (((uint64_t)1 << (s->first * LANES)) - 1));
+/* `plain`: relu without leak and noise, the usual case, has no questions to ask in the innermost loop. */
+INLINE void finish_row(const Step *s, int64_t n, vec *sum, const int vectors, const int nonlinearity, const int plain) {
+    if (s->places.any) {
+        const REAL *drive = s->drive + n * s->chunk_stride;
+        UNROLL for (int v = 0; v < vectors; v++) sum[v] += expand(drive + s->places.offset[v], s->places.bits[v]);
+    }
     UNROLL for (int v = 0; v < vectors; v++) {
-        const int64_t at = n * s->width + (s->first + v) * LANES;
-        const uint32_t bits = bits_of(s->active, s->first + v);
-        vec z = sum[v] + s->input[n * CHANNELS] * load(s->fixation + (s->first + v) * LANES);
-        if (bits) {
-            z += expand(drive, bits);
-            drive += __builtin_popcount(bits);
+        const int64_t at = n * s->width + v * LANES;
+        if (plain) {
+            store(s->after + at, relu(sum[v]));
+        } else {
+            if (s->noise) sum[v] += load(s->noise + at);
+            activate(s, at, sum[v], nonlinearity);
         }
-        if (s->noise) z += load(s->noise + at);
-        activate(s, at, z, nonlinearity);
     }
 }
 
-INLINE void forward_panel(const Block *b, const Step *s, const int vectors, const int nonlinearity) {
-    const REAL *before = s->before + s->first * LANES, *base = s->base + s->first * LANES;
+INLINE void start_row(const Step *s, int64_t n, vec *sum, const int vectors) {
+    const REAL weight = s->input[n * CHANNELS];
+    UNROLL for (int v = 0; v < vectors; v++)
+        sum[v] = load(s->base + n * s->width + v * LANES) + weight * load(s->fixation + v * LANES);
+}
+
+INLINE void forward_panel(const Block *b, const Step *step, const int vectors, const int nonlinearity, const int plain) {
+    const Step s = *step; /* a copy, which the stores to the states cannot change */
     Cursor c = begin(&b->p->rows, b->forward_weights);
-    for (int64_t pair = 0; pair < b->p->rows.pairs; pair++, advance(&c)) {
+    for (int64_t pair = b->p->rows.pairs; pair > 0; pair--, advance(&c)) {
         const int64_t n0 = c.rows[0], n1 = c.rows[1];
         vec first[4], second[4] = {{0}};
-        UNROLL for (int v = 0; v < vectors; v++) first[v] = load(base + n0 * s->width + v * LANES);
-        if (n1 >= 0) UNROLL for (int v = 0; v < vectors; v++) second[v] = load(base + n1 * s->width + v * LANES);
-        gather(c, before, s->width, vectors, first, second);
-        finish_row(s, n0, first, vectors, nonlinearity);
-        if (n1 >= 0) finish_row(s, n1, second, vectors, nonlinearity);
+        start_row(&s, n0, first, vectors);
+        if (n1 >= 0) start_row(&s, n1, second, vectors);
+        gather(c, s.before, s.width, vectors, first, second);
+        finish_row(&s, n0, first, vectors, nonlinearity, plain);
+        if (n1 >= 0) finish_row(&s, n1, second, vectors, nonlinearity, plain);
     }
 }
 
-#define FORWARD(f)                                                   \
-    static void forward_##f(const Block *b, const Step *s, int vectors) { \
-        if (vectors == 4) forward_panel(b, s, 4, f);                 \
-        else if (vectors == 3) forward_panel(b, s, 3, f);            \
-        else if (vectors == 2) forward_panel(b, s, 2, f);            \
-        else forward_panel(b, s, 1, f);                              \
+#define FORWARD(name, nonlinearity, plain)                                        \
+    static void forward_##name(const Block *b, const Step *s, int vectors) {      \
+        if (vectors == 4) forward_panel(b, s, 4, nonlinearity, plain);            \
+        else if (vectors == 3) forward_panel(b, s, 3, nonlinearity, plain);       \
+        else if (vectors == 2) forward_panel(b, s, 2, nonlinearity, plain);       \
+        else forward_panel(b, s, 1, nonlinearity, plain);                         \
     }
-FORWARD(RELU)
-FORWARD(SOFTPLUS)
-FORWARD(TANH)
+FORWARD(plain, RELU, 1)
+FORWARD(relu, RELU, 0)
+FORWARD(softplus, SOFTPLUS, 0)
+FORWARD(tanh, TANH, 0)
 
 static void forward_step(Block *b, int64_t t, int64_t chunk_start) {
     const Problem *p = b->p;
     if (p->noise) transpose_in(b, (const REAL *)p->noise + t * p->batch * b->neurons, b->noise);
-    Step s = {
-        .before = b->h + t * b->stride, .after = b->h + (t + 1) * b->stride, .base = b->base,
-        .slope = p->gradients && (p->nonlinearity == SOFTPLUS || p->leak != 1) ? b->slope + t * b->stride : 0,
-        .fixation = b->fixation + t * b->width, .noise = p->noise ? b->noise : 0,
-        .drive = b->drive + b->active_start[t] - b->active_start[chunk_start], .active = b->active[t],
-        .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input, .leak = (REAL)p->leak,
-    };
-    for (s.first = 0; s.first < b->live[t]; s.first += 4) {
-        const int vectors = b->live[t] - s.first < 4 ? b->live[t] - s.first : 4;
-        if (p->nonlinearity == RELU) forward_RELU(b, &s, vectors);
-        else if (p->nonlinearity == TANH) forward_TANH(b, &s, vectors);
-        else forward_SOFTPLUS(b, &s, vectors);
+    const REAL *drive = b->drive + b->active_start[t] - b->active_start[chunk_start];
+    for (int panel = 0; panel < b->live[t]; panel += 4) {
+        const int vectors = b->live[t] - panel < 4 ? b->live[t] - panel : 4, from = panel * LANES;
+        const Step s = {
+            .before = b->h + t * b->stride + from, .after = b->h + (t + 1) * b->stride + from, .base = b->base + from,
+            .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0, .noise = p->noise ? b->noise + from : 0,
+            .fixation = b->fixation + t * b->width + from, .drive = drive, .places = places(b->active[t], panel),
+            .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input,
+            .leak = (REAL)p->leak,
+        };
+        if (p->nonlinearity == TANH) forward_tanh(b, &s, vectors);
+        else if (p->nonlinearity == SOFTPLUS) forward_softplus(b, &s, vectors);
+        else if (p->leak == 1 && !p->noise) forward_plain(b, &s, vectors);
+        else forward_relu(b, &s, vectors);
     }
 }
 

@@ -73,8 +73,21 @@ INLINE void compress(REAL *packed, uint32_t bits, vec x) {
 #endif
 }
 
-INLINE uint32_t bits_of(uint64_t active, int vector) {
-    return (uint32_t)(active >> (vector * LANES)) & (uint32_t)(((uint64_t)1 << LANES) - 1);
+/* Where the active trials of up to four vectors lie in the packed inputs of a time step. */
+typedef struct {
+    uint32_t bits[4];
+    int32_t offset[4];
+    int any;
+} Places;
+
+INLINE Places places(uint64_t active, int first) {
+    Places p = {.any = active != 0};
+    for (int v = 0; v < 4 && (first + v) * LANES < WIDTH; v++) {
+        const int at = (first + v) * LANES;
+        p.bits[v] = (uint32_t)(active >> at) & (uint32_t)(((uint64_t)1 << LANES) - 1);
+        p.offset[v] = __builtin_popcountll(active & (((uint64_t)1 << at) - 1));
+    }
+    return p;
 }
 
 #endif

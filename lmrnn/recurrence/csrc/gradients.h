@@ -56,7 +56,39 @@ static REAL *run_dots(const Products *p, int64_t row0, int64_t row1, const int32
     return out;
 }
 
-/* d loss / d W, in order of use. The first time step counts only where there is an initial state. */
+/* d loss / d rule[n] and d loss / d W_in[n, 0]: delta[n] summed over the time steps of each rule, and weighted by the
+ * fixation channel. A trial's sum goes to its rule where the rule began, so the time steps are taken last to first. */
+static void row_sums(const Block *b, int64_t n) {
+    REAL sums[WIDTH] __attribute__((aligned(64))) = {0}, *rule = (REAL *)b->p->grads.rule + n * b->p->tasks;
+    const REAL *delta = b->delta + n * b->width;
+    vec on_even = {0}, on_odd = {0}; /* two sums side by side: a single one would wait for each addition */
+    for (int64_t i = b->changed - 1, end = b->steps; i >= 0;) {
+        const int64_t start = b->changes[i].t;
+        for (int v = 0; v < b->width / LANES; v++) {
+            const REAL *d = delta + start * b->stride + v * LANES, *x = b->fixation + start * b->width + v * LANES;
+            vec even = load(sums + v * LANES), odd = {0};
+            int64_t left = (end < b->ends[v] ? end : b->ends[v]) - start;
+            for (; left > 1; left -= 2, d += 2 * b->stride, x += 2 * b->width) {
+                even += load(d);
+                on_even += load(d) * load(x);
+                odd += load(d + b->stride);
+                on_odd += load(d + b->stride) * load(x + b->width);
+            }
+            if (left > 0) {
+                even += load(d);
+                on_even += load(d) * load(x);
+            }
+            store(sums + v * LANES, even + odd);
+        }
+        for (end = start; i >= 0 && b->changes[i].t == start; i--) {
+            rule[b->changes[i].k] += sums[b->changes[i].s];
+            sums[b->changes[i].s] = 0;
+        }
+    }
+    ((REAL *)b->p->grads.input)[n * CHANNELS] += total(on_even + on_odd);
+}
+
+/* d loss / d W, in order of use, and what else a row's delta gives. The first time step counts only where there is an initial state. */
 static __attribute__((noinline)) void recurrent_gradient(const Block *b, int64_t listed) {
     const int64_t skip = b->p->initial_state ? 0 : b->live[0];
     const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width};
@@ -67,6 +99,8 @@ static __attribute__((noinline)) void recurrent_gradient(const Block *b, int64_t
         out = run_dots(&p, c.rows[0], c.rows[1], columns, c.counts[0], out);
         out = run_dots(&p, c.rows[0], -1, columns + c.counts[0], c.counts[1], out);
         out = run_dots(&p, c.rows[1], -1, columns + c.counts[0] + c.counts[1], c.counts[2], out);
+        row_sums(b, c.rows[0]);
+        if (c.rows[1] >= 0) row_sums(b, c.rows[1]);
     }
 }
 
@@ -115,11 +149,6 @@ static __attribute__((noinline)) void ring_gradient(const Block *b, int64_t t0, 
                 store_loose(to + LANES, load_loose(to + LANES) + sum[r][1]);
             }
         }
-}
-
-static void fixation_gradient(const Block *b) {
-    REAL *grad = b->p->grads.input;
-    for (int64_t n = 0; n < b->neurons; n++) grad[n * CHANNELS] += total(load(b->fixation_sums + n * LANES));
 }
 
 #endif

@@ -28,6 +28,7 @@ static void start_block(Block *b) {
     clear(b->base, b->neurons * b->width);
     if (p->initial_state) transpose_in(b, p->initial_state, b->h);
     else clear(b->h, b->neurons * b->width);
+    b->changed = 0;
     b->steps = p->lengths[b->members[0]];
     read_inputs(b);
 }
@@ -76,19 +77,12 @@ static int64_t chunk_start(const Block *b, int64_t t) {
 static void run_backward(Block *b) {
     int64_t listed = 0;
     for (int64_t t = 0; t < b->steps; t++) listed += b->live[t];
-    clear(b->sums, b->neurons * b->width);
-    clear(b->fixation_sums, b->neurons * LANES);
     if (b->p->leak != 1) clear(b->carry, b->neurons * b->width);
     for (int64_t end = b->steps, start; end > 0; end = start) {
         start = chunk_start(b, end - 1);
-        for (int64_t t = end - 1; t >= start; t--) {
-            flush_rules(b, t);
-            backward_step(b, t, start);
-        }
+        for (int64_t t = end - 1; t >= start; t--) backward_step(b, t, start);
         ring_gradient(b, start, end);
     }
-    flush_all_rules(b);
-    fixation_gradient(b);
     recurrent_gradient(b, listed);
     readout_gradient(b, listed);
 }

@@ -48,7 +48,25 @@ INLINE vec choose(mask m, vec x, vec y) { return (vec)(((mask)x & m) | ((mask)y 
 INLINE vec absolute(vec x) { return keep(~(mask)spread((REAL)-0.0), x); }
 
 /* max(x, 0) that passes a NaN on, as torch.relu does: a diverged network must show as one. */
-INLINE vec relu(vec x) { return keep(~(x <= (vec){0}), x); }
+INLINE vec relu(vec x) {
+#if defined(__AVX512F__)
+    return IS_FLOAT ? (vec)_mm512_max_ps(_mm512_setzero_ps(), (__m512)x)
+                    : (vec)_mm512_max_pd(_mm512_setzero_pd(), (__m512d)x);
+#else
+    return keep(~(x <= (vec){0}), x);
+#endif
+}
+
+/* x where y > 0, else 0. */
+INLINE vec keep_positive(vec y, vec x) {
+#if defined(__AVX512F__)
+    return IS_FLOAT ? (vec)_mm512_maskz_mov_ps(_mm512_cmp_ps_mask((__m512)y, _mm512_setzero_ps(), _CMP_GT_OQ), (__m512)x)
+                    : (vec)_mm512_maskz_mov_pd(_mm512_cmp_pd_mask((__m512d)y, _mm512_setzero_pd(), _CMP_GT_OQ), (__m512d)x);
+#else
+    return keep(y > (vec){0}, x);
+#endif
+}
+
 INLINE vec larger(vec x, vec y) { return choose(x > y, x, y); }
 
 INLINE REAL total(vec x) {

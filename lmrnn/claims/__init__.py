@@ -1,0 +1,75 @@
+"""The paper's four claims, each as a number with its interval and a verdict (Khona, Chandra, Ma and Fiete 2023).
+
+1. Sparse local networks train faster than full ones: steps to threshold, full over best local.
+2. They need less data: trials per task to threshold, full over best local.
+3. A pool of autapses solves the 20 tasks, but not Mod-Cog: its decision accuracy minus the best local network's.
+4. Mod-Cog's int and seq tasks are solved by rotation along a ring: angle advanced per time step over the target's.
+
+A verdict is what the interval over seeds allows to say: supported, not supported or undecided. A ratio that rests on a
+best learning rate at the edge of those tried is undecided where the network that lost could have been faster yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lmrnn.claims.autapses import autapse_rows
+from lmrnn.claims.data import data_rows
+from lmrnn.claims.rotation import rotation_rows
+from lmrnn.claims.speed import speed_rows
+from lmrnn.claims.verdicts import STATEMENTS, task_count
+from lmrnn.comparison import prepare
+from lmrnn.curves import threshold_times
+
+if TYPE_CHECKING:
+    from lmrnn.cells import CellResult
+
+COLUMNS = [
+    "claim", "statement", "condition", "threshold", "comparison", "role", "number", "low", "high", "unit", "seeds",
+    "verdict", "headline", "detail",
+]  # fmt: skip
+
+
+def compute(
+    table: pd.DataFrame,
+    results: Sequence[CellResult],
+    thresholds: Sequence[float],
+    headline: float = 0.7,
+    rotation: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """All claims and their controls, one row each, for every battery, layout and threshold of a study.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Table of the cells, one row per cell.
+    results : sequence of CellResult
+        The same cells in the same order; weights are not needed.
+    thresholds : sequence of float
+        Decision accuracies.
+    headline : float
+        The threshold (the nearest of `thresholds`) whose rows, on the largest battery, are the headlines.
+    rotation : pandas.DataFrame, optional
+        From `lmrnn.analysis`: one row per network and task; without it claim 4 is left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `COLUMNS`. role is ``claim`` or ``control``; number, low and high are NaN where the study lacks what is
+        to be compared, with verdict undecided.
+    """
+    runs = prepare(table, results)
+    times = threshold_times(runs, results, thresholds)
+    nearest = min(thresholds, key=lambda one: abs(one - headline))
+    most = max(task_count(tasks) for tasks in runs["tasks"])
+    rows = [*speed_rows(times), *data_rows(runs, thresholds), *autapse_rows(runs, results)]
+    if rotation is not None:
+        rows += rotation_rows(rotation)
+    for row in rows:
+        row["statement"] = STATEMENTS[row["claim"]]
+        at_headline = row["threshold"] in (nearest, None)
+        row["headline"] = row["role"] == "claim" and at_headline and (row.pop("tasks") == most or row["claim"] == 3)
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,0 +1,171 @@
+"""Claim 3: a pool of autapses does as well as local networks on the 20 tasks, and far worse on Mod-Cog's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row, task_count
+from lmrnn.comparison import choose_rate
+from lmrnn.summary import paired_interval
+from lmrnn.tasks.battery import battery
+
+if TYPE_CHECKING:
+    from lmrnn.cells import CellResult
+    from lmrnn.tasks.battery import Task
+
+AT_PAR, FAR_BEHIND = -0.03, -0.20  # differences in decision accuracy
+_FAMILIES = {"reach": "reach", "match": "match", "dlydm": "delayed decision"}
+
+
+def task_group(task: Task) -> str:
+    """Group of tasks for which claim 3 is reported apart.
+
+    Parameters
+    ----------
+    task : Task
+        A task.
+
+    Returns
+    -------
+    str
+        ``base``, ``seq``, ``int, reach family``, ``int, match family``, ``int, delayed decision family`` or
+        ``int and seq``.
+    """
+    if task.int_sign and task.seq_sign:
+        return "int and seq"
+    if task.int_sign:
+        return f"int, {_FAMILIES[task.family]} family"
+    return "seq" if task.seq_sign else "base"
+
+
+def _group_members(tasks: Any) -> dict[str, list[int]]:
+    """Positions of each group's tasks in a battery."""
+    members: dict[str, list[int]] = {}
+    for position, task in enumerate(battery(tasks)):
+        members.setdefault(task_group(task), []).append(position)
+    return members
+
+
+def best_network(runs: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Cells of the best connectivity and rate of a kind in one panel, chosen on validation data.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        One panel of `lmrnn.comparison.prepare`.
+    kind : str
+        Kind of connectivity.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its rows, one per seed, with at_edge; empty if there are none.
+    """
+    rows = runs[runs["kind"] == kind]
+    if rows.empty:
+        return rows.assign(at_edge="")
+    means = rows.groupby(["connectivity", "learning_rate"])["final_validation"].mean().rename("score").reset_index()
+    best = means.loc[means["score"].idxmax()]
+    edges = choose_rate(means, ["connectivity"]).set_index("connectivity")["at_edge"]
+    chosen = (rows["connectivity"] == best["connectivity"]) & (rows["learning_rate"] == best["learning_rate"])
+    return rows[chosen].assign(at_edge=edges[best["connectivity"]])
+
+
+def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[dict[str, Any]]:
+    """Claim 3 and its control for every panel of the largest data size, by group of tasks.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        From `lmrnn.comparison.prepare`.
+    results : sequence of CellResult
+        The same cells.
+
+    Yields
+    ------
+    dict
+        A row of claims.csv.
+    """
+    largest = runs["trials_per_task"] == runs.groupby("family")["trials_per_task"].transform("max")
+    for panel, part in runs[largest].groupby("panel", sort=False):
+        local = best_network(part, "local")
+        members = _group_members(results[part.index[0]].spec["tasks"])
+        for kind, role in (("autapse", "claim"), ("full", "control"), ("random", "control")):
+            other = best_network(part, kind)
+            if other.empty or local.empty:
+                continue
+            for group, positions in members.items():
+                yield _difference_row(str(panel), part, other, local, results, (group, positions), role)
+
+
+def _difference_row(
+    panel: str,
+    part: pd.DataFrame,
+    other: pd.DataFrame,
+    local: pd.DataFrame,
+    results: Sequence[CellResult],
+    group: tuple[str, list[int]],
+    role: str,
+) -> dict[str, Any]:
+    """One network minus the best local one on one group of tasks."""
+    name, positions = group
+    samples = [_accuracy_by_seed(rows, results, positions) for rows in (other, local)]
+    seeds = sorted(set(samples[0]) & set(samples[1]))
+    values = [np.array([sample[seed] for seed in seeds]) for sample in samples]
+    number, low, high = np.nan, np.nan, np.nan
+    if seeds:
+        number, low, high = paired_interval(values, lambda a, b: (a - b).mean(axis=-1))
+    labels = [f"{rows['connectivity'].iloc[0]} at {rows['learning_rate'].iloc[0]:g}" for rows in (other, local)]
+    means = [f"{sample.mean():.3f}" if len(sample) else "-" for sample in values]
+    return claim_row(
+        3,
+        panel,
+        f"{other['kind'].iloc[0]} - best local, {name} tasks",
+        role=role,
+        number=number,
+        low=low,
+        high=high,
+        seeds=len(seeds),
+        unit="difference in decision accuracy",
+        tasks=task_count(part["tasks"].iloc[0]),
+        detail=f"{labels[0]}: {means[0]}; {labels[1]}: {means[1]}",
+        verdict=verdict_of_difference(low, high, len(seeds), name == "base") if role == "claim" else "",
+    )
+
+
+def _accuracy_by_seed(rows: pd.DataFrame, results: Sequence[CellResult], positions: list[int]) -> dict[int, float]:
+    """Mean test decision accuracy over a group of tasks, 0 for a diverged cell."""
+    return {
+        int(run["seed"]): float(np.mean(results[i].test["decision_accuracy"][positions]))
+        if run["status"] == "completed"
+        else 0.0
+        for i, run in rows.iterrows()
+    }
+
+
+def verdict_of_difference(low: float, high: float, seeds: int, base: bool) -> str:
+    """What the interval of autapse minus local says of claim 3.
+
+    Parameters
+    ----------
+    low, high : float
+        Interval of the difference in decision accuracy.
+    seeds : int
+        Number of seeds.
+    base : bool
+        Whether the tasks are base tasks, on which autapses should be within 3 points; else 20 points or more behind.
+
+    Returns
+    -------
+    str
+        ``supported``, ``not supported`` or ``undecided``.
+    """
+    if seeds < ENOUGH_SEEDS or not np.isfinite(low):
+        return "undecided"
+    if base:
+        return "supported" if low >= AT_PAR else "not supported" if high < AT_PAR else "undecided"
+    return "supported" if high <= FAR_BEHIND else "not supported" if low > FAR_BEHIND else "undecided"

@@ -1,0 +1,81 @@
+"""From intervals to verdicts, and the form of a claim's row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+ENOUGH_SEEDS = 3
+STATEMENTS = {
+    1: "Local networks reach the threshold in fewer training steps than full ones",
+    2: "Local networks need fewer training trials per task than full ones",
+    3: "Autapses match local networks on the 20 tasks, but not on Mod-Cog",
+    4: "Seq and int tasks are solved by rotation along a ring, one step of the ring per 100 ms",
+}
+
+
+def verdict_of_ratio(low: float, high: float, seeds: int, loser_at_edge: tuple[bool, bool] = (False, False)) -> str:
+    """What the interval of a ratio says of the claim that it is greater than one.
+
+    Parameters
+    ----------
+    low, high : float
+        Interval; NaN where there is none.
+    seeds : int
+        Number of seeds.
+    loser_at_edge : tuple of bool
+        Whether the upper and the lower network's best rate lies at the edge of those tried: more rates could make it
+        better, which matters when it lost.
+
+    Returns
+    -------
+    str
+        ``supported``, ``not supported`` or ``undecided``.
+    """
+    if seeds < ENOUGH_SEEDS or not (np.isfinite(low) or np.isfinite(high)):
+        return "undecided"
+    if low > 1:
+        return "undecided" if loser_at_edge[0] else "supported"
+    if high < 1:
+        return "undecided" if loser_at_edge[1] else "not supported"
+    return "undecided"
+
+
+def claim_row(claim: int, condition: str, comparison: str, **values: Any) -> dict[str, Any]:
+    """One row of claims.csv.
+
+    Parameters
+    ----------
+    claim : int
+        1 .. 4.
+    condition : str
+        Battery, layout, network size, data size.
+    comparison : str
+        What is compared.
+    **values
+        Further columns.
+
+    Returns
+    -------
+    dict
+        With blanks for what is not given.
+    """
+    blank = {"threshold": None, "role": "claim", "number": np.nan, "low": np.nan, "high": np.nan, "seeds": 0}
+    return {**blank, "claim": claim, "condition": condition, "comparison": comparison, "verdict": "undecided", **values}
+
+
+def task_count(tasks: Any) -> int:
+    """Number of tasks of a battery as the table of cells names it.
+
+    Parameters
+    ----------
+    tasks : int or str
+        A number, ``seq60``, or names joined by ``+``.
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    return int(tasks) if str(tasks).isdigit() else 60 if tasks == "seq60" else str(tasks).count("+") + 1

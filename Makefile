@@ -40,7 +40,7 @@ bench: setup  ## measured against what people use today; BENCH=--quick for a sho
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/recurrence/*.c lmrnn/recurrence/*.h)
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/recurrence/csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -7,6 +7,7 @@ another spec is refused; a damaged one falls back to the one before, or to the s
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -53,7 +54,7 @@ class Snapshot:
 
 # attributes of a training that JSON holds as they are
 _PLAIN = ("step", "diverged", "loss_sum", "loss_count", "restarts", "started", "peak_memory_mb")
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+_ADAM = ("first", "second", "steps")
 
 
 def snapshot(training: Training) -> Snapshot:
@@ -71,15 +72,14 @@ def snapshot(training: Training) -> Snapshot:
     """
     training.peak_memory_mb = max(training.peak_memory_mb, peak_memory_mb())
     arrays = {f"history/{column}": np.array(values) for column, values in training.history.items()}
-    for name, parameter in training.network.named_parameters():
+    for position, (name, parameter) in enumerate(training.network.named_parameters()):
         arrays[f"weights/{name}"] = parameter.detach().cpu().numpy().copy()
-        for key, value in training.optimiser.state.get(parameter, {}).items():
-            arrays[f"adam/{name}/{key}"] = value.cpu().numpy().copy()
+        for key in _ADAM:
+            arrays[f"adam/{name}/{key}"] = getattr(training.optimiser, key)[position].cpu().numpy().copy()
     arrays["noise"] = training.noise.get_state().numpy()
     values = {name: getattr(training, name) for name in _PLAIN}
-    position = json.loads(json.dumps(training.batches.state()))
-    watch = {"wall": dict(training.watch.wall), "cpu": dict(training.watch.cpu)}
-    return Snapshot({**values, "batches": position, "watch": watch, "path": training.path}, arrays)
+    values |= {"batches": training.batches.state(), "watch": vars(training.watch), "path": training.path}
+    return Snapshot(copy.deepcopy(values), arrays)
 
 
 def restore(training: Training, snapshot: Snapshot) -> str:
@@ -115,21 +115,19 @@ def restore(training: Training, snapshot: Snapshot) -> str:
         _check_shape(arrays[f"history/{column}"], (rows, training.network.n_tasks) if wide else (rows,))
         training.history[column] = arrays[f"history/{column}"].tolist()
     training.noise.set_state(torch.from_numpy(arrays["noise"]))
-    for name, parameter in training.network.named_parameters():
-        parameter.data.copy_(_like(parameter, arrays[f"weights/{name}"]))
-        if training.step:
-            moments = {key: _like(parameter, arrays[f"adam/{name}/{key}"]) for key in _MOMENTS}
-            count = torch.tensor(arrays[f"adam/{name}/step"].item()).to(parameter.device)
-            training.optimiser.state[parameter] = {"step": count, **moments}
+    for position, (name, parameter) in enumerate(training.network.named_parameters()):
+        _fill(parameter.data, arrays[f"weights/{name}"])
+        for key in _ADAM:
+            _fill(getattr(training.optimiser, key)[position], arrays[f"adam/{name}/{key}"])
     if values["path"] not in PATHS:
         raise ValueError(f"path is {values['path']!r}")
     return values["path"]
 
 
-def _like(parameter: torch.Tensor, array: np.ndarray) -> torch.Tensor:
-    """An array as a tensor of a parameter's shape, type and device; a copy, aligned as torch aligns."""
-    _check_shape(array, tuple(parameter.shape))
-    return torch.tensor(array).to(parameter)
+def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:
+    """Copy an array into a tensor of its shape."""
+    _check_shape(array, tuple(tensor.shape))
+    tensor.copy_(torch.tensor(array))
 
 
 def _check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:

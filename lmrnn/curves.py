@@ -186,13 +186,10 @@ def steps_to_threshold(times: pd.DataFrame, bootstrap: int = DRAWS) -> pd.DataFr
     """
     keys = ["panel", "connectivity", "threshold"]
     limited = times.assign(restricted=times["steps"].where(times["reached"], times["limit_steps"]))
-    scores = (
-        limited.groupby([*keys, "learning_rate"], sort=False)[["restricted", "final_validation"]].mean().reset_index()
-    )
     # accuracies lie in 0..1, so they decide between equal numbers of steps only
-    scores["score"] = -scores["restricted"] + 1e-6 * scores["final_validation"]
+    limited["score"] = -limited["restricted"] + 1e-6 * limited["final_validation"]
     rows = []
-    for lead, group in groups_at_best(limited, choose_rate(scores, keys), keys):
+    for lead, group in groups_at_best(limited, choose_rate(limited, keys, "score"), keys):
         common = {
             **lead,
             "threshold": group["threshold"].iloc[0],

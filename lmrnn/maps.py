@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmrnn.comparison import choose_rate
 from lmrnn.summary import median_interval
 
 EQUAL = 0.3  # relative difference up to which numbers of synapses count as equal
@@ -101,10 +102,8 @@ def equal_synapses(times: pd.DataFrame) -> pd.DataFrame:
 def _at_equal_synapses(part: pd.DataFrame, where: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for (neurons, name, threshold), own in part.groupby(["network_neurons", "connectivity", "threshold"], sort=False):
-        means = own.groupby("learning_rate")["restricted"].mean()
-        rate = means.idxmin()
-        edge = len(means) > 1 and rate in (means.index.min(), means.index.max())
-        cells = own[own["learning_rate"] == rate].sort_values("seed")
+        best = choose_rate(own.assign(score=-own["restricted"]), ["connectivity"], "score").iloc[0]
+        cells = own[own["learning_rate"] == best["learning_rate"]].sort_values("seed")
         common = {
             **where,
             "network": f"{name}, N = {neurons}",
@@ -113,8 +112,8 @@ def _at_equal_synapses(part: pd.DataFrame, where: dict[str, Any]) -> list[dict[s
             "neurons": neurons,
             "synapses": int(own["synapses"].iloc[0]),
             "threshold": threshold,
-            "learning_rate": rate,
-            "at_edge": edge,
+            "learning_rate": best["learning_rate"],
+            "at_edge": best["at_edge"],
             "seeds": len(cells),
             "reached": int(cells["reached"].sum()),
             "limit_steps": int(cells["limit_steps"].max()),

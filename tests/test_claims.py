@@ -130,7 +130,8 @@ def test_claim_4_compares_the_angle_advanced_with_the_target():
     rotation = pd.DataFrame(
         {"panel": "p", "tasks": 82, "kind": "local", "connectivity": "local-r3", "seed": seed, "task": "goseqr",
          "what": what, "share": share, "advance": 0.39 * share, "coherence": 0.9}
-        for what, shares in {"seq": (0.95, 1.0, 1.05), "int": (0.1, 0.2, 0.0)}.items() for seed, share in enumerate(shares)
+        for what, shares in {"seq": (0.95, 1.0, 1.05), "int": (0.1, 0.2, 0.0)}.items()
+        for seed, share in enumerate(shares)
     )  # fmt: skip
     table = computed(speed_study(tasks=82), rotation=rotation).query("claim == 4").set_index("comparison")
     assert table.loc["local-r3, seq tasks, decision", "number"] == pytest.approx(1.0)

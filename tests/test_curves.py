@@ -88,6 +88,13 @@ def test_the_best_rate_is_that_of_the_best_mean_final_validation_accuracy():
     assert set(computed(cells)["data_efficiency"]["learning_rate"]) == {2e-3}
 
 
+def test_a_rate_with_fewer_seeds_only_shows_where_the_edge_is():
+    cells = [cell(LOCAL3, [0, 0.8], seed=seed, learning_rate=rate) for seed in (0, 1) for rate in (1e-3, 2e-3)]
+    cells += [cell(LOCAL3, [0, top], learning_rate=rate) for rate, top in ((5e-4, 0.5), (4e-3, 0.81))]
+    chosen = best_rates(prepare(table_of(cells), cells)).iloc[0]
+    assert (chosen["learning_rate"], chosen["at_edge"]) == (1e-3, "no")
+
+
 def test_each_threshold_has_the_rate_that_reaches_it_first():
     cells = [cell(FULL, [0, 0.6, 0.6, 0.6], learning_rate=4e-3), cell(FULL, [0, 0.2, 0.5, 0.9], learning_rate=1e-3)]
     rows = computed(cells, (0.5, 0.8))["steps_to_threshold"].query("unit == 'steps'").set_index("threshold")

@@ -87,7 +87,11 @@ def make_study(folder):
     complete = load_config(config)
     cell, results = cells_of(complete)[0], complete["results"]
     return SimpleNamespace(
-        config=config, results=folder / "results", cell=cell, path=cell.path(results), checkpoint=cell.checkpoint(results)
+        config=config,
+        results=folder / "results",
+        cell=cell,
+        path=cell.path(results),
+        checkpoint=cell.checkpoint(results),
     )
 
 

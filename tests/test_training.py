@@ -10,7 +10,7 @@ from lmrnn.batches import PaddedBatches
 from lmrnn.cells import MEASURES, read_cell, write_cell
 from lmrnn.errors import ConfigError, ConnectivityError, ResourceError
 from lmrnn.evaluation import always_fixate
-from lmrnn.training import Compute, Training, train
+from lmrnn.training import Adam, Compute, Training, train
 from tests.small_data import cell_spec, datasets
 
 LAYOUTS = ["padded", "stream"]
@@ -132,6 +132,27 @@ def test_one_step_is_adam_on_the_clipped_gradient():
         # the first step of Adam is the learning rate times g / (|g| + eps)
         expected = before[name] - 0.01 * parameter.grad / (parameter.grad.abs() + 1e-8)
         torch.testing.assert_close(parameter.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_adam_is_that_of_torch_to_the_bit():
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = ([torch.nn.Parameter(torch.ones(shape)) for shape in ((40, 3), (7,))] for _ in range(2))
+    own, other = Adam(ours, 0.01), torch.optim.Adam(theirs, 0.01, fused=True)
+    for _ in range(20):
+        for one, same in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            same.grad = one.grad.clone()
+        own.step()
+        other.step()
+    assert all(torch.equal(one, same) for one, same in zip(ours, theirs, strict=True))
+
+
+def test_a_training_does_not_import_the_compiler(run_python):
+    done = run_python(
+        "import sys; from lmrnn.training import train; from tests.small_data import cell_spec, datasets\n"
+        "train(cell_spec(), *datasets(), log=lambda line: None); assert 'torch._dynamo' not in sys.modules"
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_full_matched_network_is_as_large_as_its_connectivity():

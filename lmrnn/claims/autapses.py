@@ -63,16 +63,15 @@ def best_network(runs: pd.DataFrame, kind: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Its rows, one per seed, with at_edge; empty if there are none.
+        Its rows, one per seed, with at_edge and cell (position among all results); empty if there are none.
     """
-    rows = runs[runs["kind"] == kind]
+    rows = runs[runs["kind"] == kind].reset_index(names="cell")
     if rows.empty:
         return rows.assign(at_edge="")
-    means = rows.groupby(["connectivity", "learning_rate"])["final_validation"].mean().rename("score").reset_index()
-    best = means.loc[means["score"].idxmax()]
-    edges = choose_rate(means, ["connectivity"]).set_index("connectivity")["at_edge"]
-    chosen = (rows["connectivity"] == best["connectivity"]) & (rows["learning_rate"] == best["learning_rate"])
-    return rows[chosen].assign(at_edge=edges[best["connectivity"]])
+    at_best = rows.merge(choose_rate(rows, ["connectivity"], "final_validation"), on=["connectivity", "learning_rate"])
+    scores = at_best.groupby("connectivity")["final_validation"].agg(["mean", "size"])
+    name = scores[scores["size"] == scores["size"].max()]["mean"].idxmax()
+    return at_best[at_best["connectivity"] == name]
 
 
 def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[dict[str, Any]]:
@@ -140,10 +139,10 @@ def _difference_row(
 def _accuracy_by_seed(rows: pd.DataFrame, results: Sequence[CellResult], positions: list[int]) -> dict[int, float]:
     """Mean test decision accuracy over a group of tasks, 0 for a diverged cell."""
     return {
-        int(run["seed"]): float(np.mean(results[i].test["decision_accuracy"][positions]))
+        int(run["seed"]): float(np.mean(results[run["cell"]].test["decision_accuracy"][positions]))
         if run["status"] == "completed"
         else 0.0
-        for i, run in rows.iterrows()
+        for _, run in rows.iterrows()
     }
 
 

@@ -126,17 +126,23 @@ class _Context:
         self.problem = _Problem(neurons=neurons, tasks=network.n_tasks, nonlinearity=CODES[network.nonlinearity])
         self.problem.leak = network.leak
         self.problem.rows, self.problem.transpose = (_pairs(pairs) for pairs in self.arranged)
-        self.workspace = mmap.mmap(-1, mmap.PAGESIZE)
+        self.workspace = _memory(mmap.PAGESIZE)
 
     def reserve(self, library: _Library, precision: int) -> None:
         """Make the workspace large enough for the problem as it stands."""
         needed = library.workspace_bytes(ctypes.byref(self.problem), library.variant, precision)
         if needed > len(self.workspace):
-            self.workspace = mmap.mmap(-1, needed)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                self.workspace.madvise(mmap.MADV_HUGEPAGE)
+            self.workspace = _memory(needed)
         self.problem.workspace = ctypes.addressof(ctypes.c_char.from_buffer(self.workspace))
         self.problem.workspace_bytes = len(self.workspace)
+
+
+def _memory(size: int) -> mmap.mmap:
+    """Zeroed memory of a process's own, on huge pages where the system gives them: its columns lie pages apart."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def _pairs(pairs: Pairs) -> _Pairs:

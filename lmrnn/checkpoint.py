@@ -52,6 +52,8 @@ class Snapshot:
     arrays: dict[str, np.ndarray]
 
 
+# what `restore` raises on a snapshot that does not fit
+MISFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError)
 # attributes of a training that JSON holds as they are
 _PLAIN = ("step", "diverged", "loss_sum", "loss_count", "restarts", "started", "peak_memory_mb")
 _ADAM = ("first", "second", "steps")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lmrnn import __version__
+from lmrnn import __version__, plan, status
 from lmrnn.command import explained, logged
 from lmrnn.config import load_config
 
@@ -105,6 +105,12 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--cell", required=True, help="hash, file or unique part of the cell's name, see `lmrnn cells`")
     train.add_argument("--log", help="write the log to this file")
     _config_option(add("cells", cells_command))
+    planning = add("plan", plan.plan_command)
+    _config_option(planning)
+    plan.add_arguments(planning)
+    standing = add("status", status.status_command)
+    _config_option(standing)
+    status.add_arguments(standing)
     return parser
 
 

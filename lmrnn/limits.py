@@ -89,8 +89,9 @@ def check_memory(cells: Iterable[Cell]) -> None:
     largest = max(cells, key=cell_memory_mb, default=None)
     if largest is not None and cell_memory_mb(largest) > have:
         raise ResourceError(
-            f"cell {largest.stem} needs about {cell_memory_mb(largest):,} MB of memory, this machine has {have:,.0f} MB; "
-            "lower network.neurons, training.batch_size or trials_per_task, or run it where there is more"
+            f"cell {largest.stem} needs about {cell_memory_mb(largest):,} MB of memory, "
+            f"this machine has {have:,.0f} MB. Lower network.neurons, training.batch_size or trials_per_task, "
+            "or run it where there is more"
         )
 
 

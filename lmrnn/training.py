@@ -283,7 +283,7 @@ def _resume(
         training = Training(spec, *data, compute)
         try:
             path = checkpoints.restore(training, snapshot)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except checkpoints.MISFIT as error:
             say(f"warning: checkpoint not used, it does not fit this training: {type(error).__name__}: {error}")
             continue
         training.restarts += 1

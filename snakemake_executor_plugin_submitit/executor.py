@@ -15,12 +15,13 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from lmrnn.ledger import DONE, FAILED, INTERRUPTED, OPEN, Ledger, Task
-from snakemake_executor_plugin_submitit.clusters import RefusedError, make_cluster
+from snakemake_executor_plugin_submitit.clusters import make_cluster
+from snakemake_executor_plugin_submitit.events import read_events
 from snakemake_executor_plugin_submitit.outcome import RUNNING, Judge, Outcome
 from snakemake_executor_plugin_submitit.packing import PackBuilder, grouped, job_key, requested
 from snakemake_executor_plugin_submitit.pruning import prune_all, prune_task
 from snakemake_executor_plugin_submitit.resources import parameters
-from snakemake_executor_plugin_submitit.task import read_events
+from snakemake_executor_plugin_submitit.slurm import RefusedError
 
 TICK_SECONDS = 0.5
 # Jobs that become ready within this time of each other go out together.
@@ -301,12 +302,12 @@ class Executor(RemoteExecutor):
             self._refused(folder, tasks, packs, str(error))
             return
         self.ledger.append("ids", folder=folder, ids=names)
-        shown = ", ".join(f"{key}={value}" for key, value in asked.items())
-        self.logger.info(f"submitit: {sum(map(len, packs))} jobs in {len(packs)} tasks as {names[0]} ... ({shown})")
         for pack, task, name in zip(packs, tasks, names, strict=True):
             task.job_id = name
             for job in pack:
                 self._fly(Flight(job, job_key(job), task))
+        shown = ", ".join(f"{key}={value}" for key, value in asked.items())
+        self.logger.info(f"submitit: {sum(map(len, packs))} jobs in {len(packs)} tasks as {names[0]} ... ({shown})")
 
     def _refused(self, folder: str, tasks: list[Task], packs: list[list[JobExecutorInterface]], message: str) -> None:
         """Fail the jobs that the cluster does not take."""

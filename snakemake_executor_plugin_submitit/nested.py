@@ -17,7 +17,7 @@ from pathlib import Path
 from snakemake.cli import main
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakemake_executor_plugin_submitit.task import DONE, FAILED, INTERRUPTED, STARTED, write_event
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, STARTED, write_event
 
 RESUMABLE_STATUS = 75
 # Exit status of a trainer that saved its state, or death by a signal that asks to make room.

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED
 from snakemake_executor_plugin_submitit.states import FINAL, GONE, PERHAPS_FINAL
-from snakemake_executor_plugin_submitit.task import DONE, FAILED, INTERRUPTED
 
 RUNNING = "running"
 _CANCELLED = frozenset({"CANCELLED", "REVOKED", "DEADLINE"})

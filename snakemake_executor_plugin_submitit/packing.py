@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from snakemake_interface_executor_plugins.workflow import WorkflowExecutorInterface
 
 # Resources that say nothing about what a task needs.
-_NOT_REQUESTED = {"_nodes", "tmpdir", "pack", "attempt"}
+_NOT_REQUESTED = {"_nodes", "tmpdir", "pack", "attempt", "mem", "mem_mib", "disk", "disk_mb", "disk_mib"}
 
 
 def job_key(job: JobExecutorInterface) -> str:
@@ -50,7 +50,32 @@ def requested(job: JobExecutorInterface) -> dict[str, Any]:
         Numbers and texts only; ``_cores`` is its threads.
     """
     items = job.resources.items()
-    return {key: value for key, value in items if isinstance(value, (int, str)) and key not in _NOT_REQUESTED}
+    asked = {key: value for key, value in items if isinstance(value, (int, str)) and key not in _NOT_REQUESTED}
+    if asked.get("mem_mb"):
+        asked["mem_mb"] = memory_class(int(asked["mem_mb"]))
+    return asked
+
+
+def memory_class(megabytes: int) -> int:
+    """Memory rounded up, so that cells that differ by a few megabytes share an array and its packs.
+
+    Parameters
+    ----------
+    megabytes : int
+        What a job needs, > 0.
+
+    Returns
+    -------
+    int
+        Next multiple of a quarter of the power of two below it; at least of 128.
+
+    Examples
+    --------
+    >>> memory_class(60), memory_class(468), memory_class(1100), memory_class(9000)
+    (128, 512, 1280, 10240)
+    """
+    step = max(128, 2 ** (megabytes.bit_length() - 1) // 4)
+    return math.ceil(megabytes / step) * step
 
 
 def pack_size(job: JobExecutorInterface, default: int) -> int:

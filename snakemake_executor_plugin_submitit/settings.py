@@ -96,5 +96,9 @@ class ExecutorSettings(ExecutorSettingsBase):
     )
     memory_overhead: int | None = field(
         default=500,
-        metadata={"help": "Megabytes added to a task's mem_mb for Python, submitit and Snakemake.", "type": int},
+        metadata={
+            "help": "Megabytes added to a task's mem_mb for Python, submitit and Snakemake. mem_mb itself is rounded "
+            "up, so that jobs of similar size share an array.",
+            "type": int,
+        },
     )

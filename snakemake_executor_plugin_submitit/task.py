@@ -1,7 +1,4 @@
-"""What runs inside the cluster's task: one nested Snakemake for a pack of cells.
-
-Cells report through a file of events, one line per event, so that the outcome of each is known however the task ends.
-"""
+"""What runs inside the cluster's task: one nested Snakemake for a pack of cells."""
 
 from __future__ import annotations
 
@@ -20,13 +17,12 @@ from typing import IO, TYPE_CHECKING
 import psutil
 from submitit.core.utils import UncompletedJobError
 
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, STARTED, read_events, write_event
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from submitit.helpers import DelayedSubmission
-
-EVENTS = "cells.jsonl"
-STARTED, DONE, FAILED, INTERRUPTED = "started", "done", "failed", "interrupted"
 
 
 @dataclass(frozen=True)
@@ -301,52 +297,3 @@ def task_lock(folder: Path) -> Iterator[IO[str] | None]:
             yield None
             return
         yield handle
-
-
-def write_event(folder: Path, key: str, event: str, reason: str = "") -> None:
-    """Report on one cell.
-
-    Parameters
-    ----------
-    folder : Path
-        The task's folder.
-    key : str
-        The cell.
-    event : str
-        ``started``, ``done``, ``failed`` or ``interrupted``.
-    reason : str
-        Why it failed.
-    """
-    line = json.dumps({"key": key, "event": event, "reason": reason, "time": round(time.time(), 3)}) + "\n"
-    # One write to a file opened for appending: lines of a survivor and of its successor do not mix.
-    with open(folder / EVENTS, "ab", buffering=0) as handle:
-        handle.write(line.encode())
-
-
-def read_events(folder: Path) -> dict[str, tuple[str, str]]:
-    """Last event of every cell of a task.
-
-    Parameters
-    ----------
-    folder : Path
-        The task's folder.
-
-    Returns
-    -------
-    dict of str to (str, str)
-        Key to event and reason. ``done`` stays, whatever comes after it; a torn line is left out.
-    """
-    outcomes: dict[str, tuple[str, str]] = {}
-    try:
-        text = (folder / EVENTS).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return outcomes
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-            key, kind, reason = event["key"], event["event"], event["reason"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if outcomes.get(key, ("", ""))[0] != DONE:
-            outcomes[key] = (kind, reason)
-    return outcomes

@@ -4,7 +4,8 @@ One process imports torch once and forks a child for each order: a real process 
 seconds of imports. An order is one line of JSON, the answer another:
 
     {"config": ..., "signal": 9, "delay": 0.1}             send the signal after that many seconds, if it still runs
-    {"config": ..., "point": ["checkpoint", "replace", 3]}  the child kills itself at the third such call in that stage
+    {"config": ..., "point": ["checkpoint", "replace", 3]}  the child kills itself at the third such call in that stage,
+                                                            or sends itself the signal given as "number"
     -> {"status": -9, "stage": "training", "seconds": 0.1}
 
 Run as `python -m tests.nursery` with one thread.
@@ -18,7 +19,6 @@ import sys
 import time
 
 import h5py
-import yaml
 
 from lmrnn import checkpoint, evaluation, pipeline, storage, training
 from lmrnn.command import EXIT_INTERRUPTED
@@ -77,15 +77,15 @@ def mark_stages(stage):
         wrap(owner, function, enter(STAGES.index(name)), leave)
 
 
-def kill_itself_at(stage, wanted, point, count):
-    """Have the child kill itself at one call of a point within a stage."""
+def kill_itself_at(stage, number, wanted, point, count):
+    """Have the child send itself a signal at one call of a point within a stage."""
     left = [count]
 
     def before():
         if stage[0] == STAGES.index(wanted):
             left[0] -= 1
             if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
     wrap(*POINTS[point], before)
 
@@ -94,9 +94,10 @@ def child(order, stage):
     """Train the first cell of the order's configuration; the status to leave with."""
     config = load_config(order["config"])
     cell = cells_of(config)[0]
+    os.makedirs(config["results"], exist_ok=True)
     mark_stages(stage)
     if "point" in order:
-        kill_itself_at(stage, *order["point"])
+        kill_itself_at(stage, order.get("number", signal.SIGKILL), *order["point"])
     with open(os.path.join(config["results"], "log.txt"), "a", buffering=1) as log:
         try:
             pipeline.run_cell(cell, config["results"], config["compute"], log)
@@ -117,7 +118,7 @@ def wait(pid, order, stage):
             hit = stage[0]
             os.kill(pid, order["signal"])  # not yet waited for: the number cannot be another process's
             due = float("inf")
-        time.sleep(0.0005)
+        time.sleep(0.001)
 
 
 def main():
@@ -125,7 +126,6 @@ def main():
     print("ready", flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        os.makedirs(yaml.safe_load(open(order["config"]))["results"], exist_ok=True)
         stage[0] = 0
         began = time.monotonic()
         pid = os.fork()

@@ -27,7 +27,8 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path):
             temporary.write_text("half")
             raise ValueError("in the middle")
 
-    pytest.raises(ValueError, fail)
+    with pytest.raises(ValueError, match="in the middle"):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

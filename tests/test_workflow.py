@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+
 from lmrnn.cells import read_cell
 from tests.studies import Study
 

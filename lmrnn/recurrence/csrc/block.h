@@ -9,8 +9,6 @@
 #include "problem.h"
 #include "vector.h"
 
-enum { CHUNK = 256 }; /* active inputs taken together: their drive must stay in the second-level cache */
-
 /* From time step `t` on (and before the trial's next change), trial `s` has rule `k`. */
 typedef struct {
     int32_t t, s, k;
@@ -18,7 +16,7 @@ typedef struct {
 
 typedef struct {
     const Problem *p;
-    int64_t neurons, width, stride, steps, size, chunk_stride;
+    int64_t neurons, width, stride, steps, size, chunk, chunk_stride;
     const int64_t *members; /* which trials of the batch, longest first */
     int32_t *live;          /* (steps,) vectors that hold trials still running */
     int64_t ends[WIDTH];    /* of each vector: the time step at which its last trial has ended */
@@ -65,7 +63,8 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start) {
     b->neurons = N;
     b->width = width;
     b->stride = cells + 5 * 64 / real; /* an odd number of cache lines: a neuron's time steps fall into different sets */
-    b->chunk_stride = CHUNK + WIDTH + 16;
+    b->chunk = N <= 256 ? 256 : N <= 512 ? 128 : 64; /* their drive is to stay in the second-level cache */
+    b->chunk_stride = b->chunk + 48;
     b->live = take(&a, T * 4);
     b->label = take(&a, T * width * 4);
     b->task = take(&a, width * 4);
@@ -155,11 +154,11 @@ static __attribute__((noinline)) void read_inputs(Block *b) {
     b->active_start[b->steps] = packed;
 }
 
-/* The first time step after `t` at which a new chunk of active inputs begins. */
+/* Active inputs are multiplied in chunks of one or more whole time steps: where the chunk that begins at t ends. */
 static int64_t chunk_end(const Block *b, int64_t t) {
     const int64_t first = b->active_start[t];
     int64_t end = t + 1;
-    while (end < b->steps && b->active_start[end + 1] - first <= CHUNK) end++;
+    while (end < b->steps && b->active_start[end + 1] - first <= b->chunk) end++;
     return end;
 }
 

@@ -1,5 +1,6 @@
 """A stand-in for a training: counts in steps, saves its state, continues from it, and misbehaves on demand."""
 
+import fcntl
 import json
 import os
 import signal
@@ -77,6 +78,12 @@ if spec["fault"] == "deaf":
 for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda *_: stop.append(1))
 note("start")
+Path("locks").mkdir(exist_ok=True)
+lock = open(Path("locks", name), "a")  # noqa: SIM115 - held until the process ends
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    note("overlap")
 if spec["fault"] and not Path("repaired").exists():
     misbehave(spec["fault"])
 state = json.loads(checkpoint.read_text()) if checkpoint.exists() else {"step": 0, "value": 1}

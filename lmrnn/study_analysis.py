@@ -1,0 +1,112 @@
+"""Which networks of a study are looked into, and the tables that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lmrnn.analysis import restore_network, rotations, unit_tables
+from lmrnn.cells import CellResult
+from lmrnn.claims.autapses import best_network
+from lmrnn.claims.verdicts import task_count
+from lmrnn.comparison import prepare
+
+KINDS = ("local", "random", "full", "autapse")
+# a picture shows this many trials of one task
+_SHOWN_TRIALS = 48
+
+
+def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
+    """Best network of each kind on the largest battery, all its seeds.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Table of the cells, one row per cell.
+    results : sequence of CellResult
+        The same cells in the same order; weights are not needed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the table with panel and cell (position among all results), of the first panel of padded trials with the
+        largest battery and data size; each kind's connectivity and rate have the highest mean final validation accuracy.
+        Diverged cells are left out: there is nothing to look into.
+    """
+    runs = prepare(table, results)
+    counts = runs["tasks"].map(task_count)
+    chosen = runs[counts == counts.max()]
+    for column, value in (("layout", "padded"), ("trials_per_task", chosen["trials_per_task"].max())):
+        if (chosen[column] == value).any():
+            chosen = chosen[chosen[column] == value]
+    panel = chosen[chosen["panel"] == chosen["panel"].iloc[0]]
+    networks = [best_network(panel, kind) for kind in KINDS if (panel["kind"] == kind).any()]
+    found = pd.concat(networks) if networks else panel.iloc[:0].assign(cell=[])
+    return found[found["status"] == "completed"].sort_values(["kind", "seed"], kind="stable")
+
+
+def analyse_study(
+    table: pd.DataFrame, results: Sequence[CellResult], read: Callable[[Path], CellResult], seed: int = 0
+) -> dict[str, pd.DataFrame]:
+    """Look into the best network of each kind.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Table of the cells.
+    results : sequence of CellResult
+        The same cells in the same order, without weights.
+    read : callable
+        Reads a cell's file with its weights.
+    seed : int
+        Seed >= 0 of the trials on which the networks are run.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        Each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every seed),
+        ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one seq task
+        in their principal plane). See `lmrnn.analysis` for the others' columns.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("rotation", "clusters", "units", "tuning", "planes")}
+    pictured: set[str] = set()
+    for _, run in choose_networks(table, results).iterrows():
+        result = read(Path(run["file"]))
+        network = restore_network(result)
+        lead = {name: run[name] for name in ("panel", "tasks", "kind", "connectivity", "seed")}
+        first = run["kind"] not in pictured
+        pictured.add(run["kind"])
+        rows, planes = [], []
+        for row, found, place in rotations(network, result.spec, seed=seed):
+            rows.append(row)
+            if first and row["what"] == "seq" and not planes:
+                shown = place[:, 0] < _SHOWN_TRIALS
+                columns = dict(zip(("trial", "step", "position"), place[shown].T, strict=True))
+                planes.append(
+                    pd.DataFrame(
+                        {"task": row["task"], **columns, "x": found.plane[shown, 0], "y": found.plane[shown, 1]}
+                    )
+                )
+        units, tuning, clusters = unit_tables(network, result.spec, seed=seed)
+        for name, parts in {"rotation": [pd.DataFrame(rows)], "clusters": [clusters]}.items():
+            tables[name] += [_led(lead, part) for part in parts]
+        if first:
+            for name, parts in {"units": [units], "tuning": [tuning], "planes": planes}.items():
+                tables[name] += [_led(lead, part) for part in parts]
+    return {name: _joined(parts) for name, parts in tables.items()}
+
+
+def _led(lead: dict, part: pd.DataFrame) -> pd.DataFrame:
+    """Put the columns that name the network before the others."""
+    return pd.DataFrame({**{name: [value] * len(part) for name, value in lead.items()}, **part.to_dict("list")})
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    parts = [part for part in parts if len(part)]
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=["panel", "kind", "connectivity", "seed"])
+    )

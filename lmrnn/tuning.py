@@ -1,0 +1,282 @@
+"""What units are for: their variance in each task, clusters of units alike in that, and where those lie on the sheet.
+
+The task variance and its clustering follow G. R. Yang, M. R. Joglekar, H. F. Song, W. T. Newsome and X.-J. Wang, Nature
+Neuroscience 22, 297-306 (2019), Methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmrnn.seeds import stream
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+SILENT = 1e-3  # a unit whose variances sum to less is left out (Yang et al. 2019)
+RESTARTS = 20
+PERMUTATIONS = 1000
+
+
+def task_variance(states: Floats, moment: Integers) -> Floats:
+    """Variance of each unit over the trials of one task, averaged over the moments of a trial.
+
+    Parameters
+    ----------
+    states : numpy.ndarray
+        (R, N), one row per trial and time step.
+    moment : numpy.ndarray
+        (R,) what point of a trial each row is (period, and time steps since its onset); rows of equal moment are
+        compared. Negative: the row is left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,), mean over moments seen in two trials or more of the variance over trials.
+    """
+    kept = moment >= 0
+    states, moment = np.asarray(states, dtype=float)[kept], moment[kept]
+    _, place, count = np.unique(moment, return_inverse=True, return_counts=True)
+    mean = np.zeros((len(count), states.shape[1]))
+    np.add.at(mean, place, states)
+    mean /= count[:, None]
+    square = np.zeros_like(mean)
+    np.add.at(square, place, (states - mean[place]) ** 2)
+    several = count > 1
+    return (square[several] / count[several, None]).mean(axis=0) if several.any() else np.zeros(states.shape[1])
+
+
+def normalised_variance(variance: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """Task variances of the active units, each unit's largest being 1.
+
+    Parameters
+    ----------
+    variance : numpy.ndarray
+        (N, tasks).
+
+    Returns
+    -------
+    active : numpy.ndarray
+        (N,) whether a unit's variances sum to `SILENT` or more.
+    normalised : numpy.ndarray
+        (active units, tasks), 0 .. 1.
+    """
+    active = variance.sum(axis=1) >= SILENT
+    kept = variance[active]
+    return active, kept / kept.max(axis=1, keepdims=True) if len(kept) else kept
+
+
+def k_means(points: Floats, k: int, rng: np.random.Generator, restarts: int = RESTARTS) -> Integers:
+    """Cluster points around k means (Lloyd's algorithm from k-means++ starts; the best of several).
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        (n, d).
+    k : int
+        Number of clusters, 1 .. n.
+    rng : numpy.random.Generator
+        Source of the starts.
+    restarts : int
+        Number of starts.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) cluster of each point, 0 .. k-1, clusters in the order of their first point.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer points than clusters.
+
+    References
+    ----------
+    D. Arthur, S. Vassilvitskii: k-means++: the advantages of careful seeding. SODA 2007.
+    """
+    if not 1 <= k <= len(points):
+        raise ValueError(f"{len(points)} points cannot make {k} clusters")
+    runs = [_lloyd(points, _spread_starts(points, k, rng)) for _ in range(restarts)]
+    labels = min(runs, key=lambda run: run[1])[0]
+    _, first, place = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[place]
+
+
+def _spread_starts(points: Floats, k: int, rng: np.random.Generator) -> Floats:
+    """Starting means, k of them, each drawn with probability proportional to its squared distance from those before."""
+    means = points[[rng.integers(len(points))]]
+    for _ in range(k - 1):
+        near = _squared_distances(points, means).min(axis=1)
+        total = near.sum()
+        chosen = rng.choice(len(points), p=near / total) if total > 0 else rng.integers(len(points))
+        means = np.vstack([means, points[chosen]])
+    return means
+
+
+def _lloyd(points: Floats, means: Floats) -> tuple[Integers, float]:
+    """Labels and sum of squared distances after alternating assignment and averaging until nothing changes."""
+    labels = np.full(len(points), -1)
+    while True:
+        distances = _squared_distances(points, means)
+        nearest = distances.argmin(axis=1)
+        if (nearest == labels).all():
+            return labels, float(distances.min(axis=1).sum())
+        labels = nearest
+        means = np.stack(
+            [points[labels == i].mean(axis=0) if (labels == i).any() else means[i] for i in range(len(means))]
+        )
+
+
+def _squared_distances(points: Floats, others: Floats) -> Floats:
+    square = (points**2).sum(axis=1)[:, None] - 2 * points @ others.T + (others**2).sum(axis=1)
+    return np.maximum(square, 0)
+
+
+def silhouette(points: Floats, labels: Integers) -> float:
+    """How well clusters are separated: the mean over points of (b - a) / max(a, b).
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        (n, d).
+    labels : numpy.ndarray
+        (n,) cluster of each.
+
+    Returns
+    -------
+    float
+        -1 .. 1, with a the mean distance to the own cluster's other points, b that to the nearest other cluster; a
+        point alone in its cluster counts 0. NaN for a single cluster.
+
+    References
+    ----------
+    P. J. Rousseeuw: Silhouettes. Journal of Computational and Applied Mathematics 20, 53-65 (1987).
+    """
+    names, place = np.unique(labels, return_inverse=True)
+    if len(names) < 2:
+        return float("nan")
+    distance = np.sqrt(_squared_distances(points, points))
+    member = np.eye(len(names))[place]  # (n, k)
+    size = member.sum(axis=0)
+    total = distance @ member  # (n, k) sum of distances to each cluster
+    own = np.arange(len(points)), place
+    inner = total[own] / np.maximum(size[place] - 1, 1)
+    outer = total / size
+    outer[own] = np.inf
+    nearest = outer.min(axis=1)
+    score = (nearest - inner) / np.maximum(np.maximum(inner, nearest), 1e-300)
+    return float(np.where(size[place] > 1, score, 0).mean())
+
+
+def cluster_units(points: Floats, largest: int = 30, seed: int = 0) -> tuple[Integers, dict[int, float]]:
+    """Cluster units by their normalised task variances, with as many clusters as separate best.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        (units, tasks), from `normalised_variance`.
+    largest : int
+        Largest number of clusters tried.
+    seed : int
+        Seed >= 0 of the starts.
+
+    Returns
+    -------
+    labels : numpy.ndarray
+        (units,) 0 .. k-1; all 0 where there are fewer than 3 units.
+    scores : dict of int to float
+        Mean silhouette of each number of clusters tried, 2 .. largest.
+    """
+    found = {k: k_means(points, k, stream(seed, "clusters", k)) for k in range(2, min(largest, len(points) - 1) + 1)}
+    scores = {k: silhouette(points, labels) for k, labels in found.items()}
+    scores = {k: score for k, score in scores.items() if np.isfinite(score)}
+    if not scores:
+        return np.zeros(len(points), dtype=np.int64), {}
+    return found[max(scores, key=scores.__getitem__)], scores
+
+
+@dataclass(frozen=True)
+class Modularity:
+    """How often linked units lie in the same cluster.
+
+    Parameters
+    ----------
+    share : float
+        Share of the links (by weight) within a cluster.
+    chance, spread : float
+        Mean and standard deviation of that share when clusters are permuted among units.
+    p : float
+        Share of permutations with at least as much, counting the clustering itself.
+    """
+
+    share: float
+    chance: float
+    spread: float
+    p: float
+
+
+def modularity(labels: Integers, links: Integers, weight: Floats | None = None, seed: int = 0) -> Modularity:
+    """Compare the links within clusters with those of permuted clusters.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        (N,) cluster of each unit; -1 for a unit that is in none, whose links are left out.
+    links : numpy.ndarray
+        (L, 2) pairs of units: neighbours on the sheet, or synapses between different units.
+    weight : numpy.ndarray, optional
+        (L,) weight >= 0 of each link; 1 by default.
+    seed : int
+        Seed >= 0 of the permutations.
+
+    Returns
+    -------
+    Modularity
+        NaN throughout if no link is left.
+    """
+    weight = np.ones(len(links)) if weight is None else np.asarray(weight, dtype=float)
+    kept = (labels[links] >= 0).all(axis=1)
+    links, weight = links[kept], weight[kept]
+    if weight.sum() == 0:
+        return Modularity(*(float("nan"),) * 4)
+    weight = weight / weight.sum()
+    rng = stream(seed, "modularity")
+    active = np.flatnonzero(labels >= 0)
+    shares = []
+    for _ in range(PERMUTATIONS):
+        permuted = labels.copy()
+        permuted[active] = rng.permutation(labels[active])
+        shares.append(_share_within(permuted, links, weight))
+    share = _share_within(labels, links, weight)
+    p = (1 + sum(other >= share - 1e-12 for other in shares)) / (1 + PERMUTATIONS)
+    return Modularity(share, float(np.mean(shares)), float(np.std(shares)), p)
+
+
+def _share_within(labels: Integers, links: Integers, weight: Floats) -> float:
+    return float(weight[labels[links[:, 0]] == labels[links[:, 1]]].sum())
+
+
+def sheet_neighbours(side: int, torus: bool = False) -> Integers:
+    """Pairs of units that touch on a square sheet, sides and corners.
+
+    Parameters
+    ----------
+    side : int
+        Units along a side.
+    torus : bool
+        Whether opposite edges are joined.
+
+    Returns
+    -------
+    numpy.ndarray
+        (L, 2), each pair once.
+    """
+    row, column = np.divmod(np.arange(side * side), side)
+    pairs = []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        r, c = row + down, column + right
+        inside = np.ones(len(r), bool) if torus else (r < side) & (c >= 0) & (c < side)
+        pairs.append(np.stack([np.arange(side * side), (r % side) * side + c % side], axis=1)[inside])
+    return np.concatenate(pairs)

@@ -1,0 +1,154 @@
+"""Analysis on states and weights made by hand, whose answer is known."""
+
+import numpy as np
+import pytest
+
+from lmrnn.autapses import readout_lesions, self_weights, time_constants
+from lmrnn.rotation import RING_STEP, measure_rotation
+from lmrnn.seeds import stream
+from lmrnn.tuning import (
+    cluster_units,
+    k_means,
+    modularity,
+    normalised_variance,
+    sheet_neighbours,
+    silhouette,
+    task_variance,
+)
+
+
+def test_task_variance_is_over_trials_at_equal_moments():
+    # two trials of two moments: unit 0 differs by 2 at moment 0 only, unit 1 only in time, unit 2 in a row left out
+    states = np.array([[1, 0, 0], [5, 9, 0], [3, 0, 0], [5, 9, 7], [99, 99, 99]])
+    moment = np.array([0, 1, 0, 1, -1])
+    assert task_variance(states, moment).tolist() == [0.5, 0, 12.25 / 2]
+
+
+def test_moments_of_one_trial_only_have_no_variance():
+    assert task_variance(np.array([[1.0], [2.0], [4.0]]), np.array([0, 1, 1])).tolist() == [1.0]
+    assert task_variance(np.array([[1.0], [2.0]]), np.array([0, 1])).tolist() == [0.0]
+
+
+def test_silent_units_are_left_out_and_the_largest_variance_is_one():
+    active, normalised = normalised_variance(np.array([[2.0, 1.0], [1e-4, 1e-4], [0.0, 0.5]]))
+    assert active.tolist() == [True, False, True]
+    assert normalised.tolist() == [[1, 0.5], [0, 1]]
+
+
+def test_known_clusters_are_found_with_their_number():
+    rng = stream(0, "test")
+    centres = np.eye(5)
+    truth = rng.integers(0, 5, 120)
+    points = np.clip(centres[truth] + 0.05 * rng.standard_normal((120, 5)), 0, 1)
+    labels, scores = cluster_units(points, largest=10)
+    assert max(scores, key=scores.get) == 5
+    assert len(set(zip(truth, labels, strict=True))) == 5
+    assert cluster_units(points, largest=10)[0].tolist() == labels.tolist()
+
+
+def test_silhouette_of_four_points_on_a_line():
+    # a = 1 for each; b = 10.5, 9.5, 9.5, 10.5
+    points = np.array([[0.0], [1.0], [10.0], [11.0]])
+    expected = np.mean([9.5 / 10.5, 8.5 / 9.5, 8.5 / 9.5, 9.5 / 10.5])
+    assert silhouette(points, np.array([0, 0, 1, 1])) == pytest.approx(expected)
+    assert silhouette(points, np.array([0, 0, 1, 2])) < expected
+    assert np.isnan(silhouette(points, np.zeros(4, int)))
+
+
+def test_k_means_refuses_more_clusters_than_points_and_survives_equal_points():
+    with pytest.raises(ValueError, match="2 points cannot make 3 clusters"):
+        k_means(np.zeros((2, 1)), 3, stream(0))
+    assert k_means(np.zeros((4, 1)), 2, stream(0)).tolist() == [0, 0, 0, 0]
+
+
+def test_clusters_in_blocks_of_the_sheet_are_modular_and_scattered_ones_are_not():
+    side = 8
+    row, column = np.divmod(np.arange(side * side), side)
+    blocks = 2 * (row >= 4) + (column >= 4)
+    links = sheet_neighbours(side)
+    assert len(links) == 2 * 8 * 7 + 2 * 7 * 7
+    found = modularity(blocks, links)
+    # links across: 8 + 8 sides, and of 98 diagonal ones 14 + 14 - 2 that cross a middle line
+    assert found.share == pytest.approx(1 - (16 + 26) / len(links))
+    assert found.chance == pytest.approx(15 / 63, abs=0.01)
+    assert found.p == pytest.approx(1 / 1001)
+    scattered = stream(1).permutation(blocks)
+    assert modularity(scattered, links).p > 0.01
+
+
+def test_units_in_no_cluster_have_no_links():
+    labels = np.array([0, 0, -1, 1])
+    found = modularity(labels, np.array([[0, 1], [1, 2], [2, 3]]))
+    assert found.share == 1
+    assert np.isnan(modularity(np.array([0, -1]), np.array([[0, 1]])).share)
+
+
+def test_a_torus_joins_opposite_edges():
+    assert len(sheet_neighbours(8, torus=True)) == 4 * 64
+    assert [0, 56] in sheet_neighbours(8, torus=True)[:, ::-1].tolist()
+
+
+def test_time_constants_of_autapses_made_by_hand():
+    weights = self_weights(np.array([0.5, 9.0, 1.0, np.exp(-0.1)]), np.array([0, 1, 2, 3]), np.array([0, 0, 2, 3]), 5)
+    assert weights.tolist() == [0.5, 0, 1, np.exp(-0.1), 0]
+    constants = time_constants(weights, 1.0, 100)
+    np.testing.assert_allclose(constants, [100 / np.log(2), 0, np.inf, 1000, 0])
+    # leak .2 (dt 20, tau 100): without self-drive the membrane's own 1 - a remains
+    np.testing.assert_allclose(time_constants(np.array([0.0, 1.0]), 0.2, 20), [-20 / np.log(0.8), np.inf])
+    assert time_constants(np.array([1.5]), 1.0, 100)[0] < 0
+
+
+def test_a_lesion_costs_what_only_that_unit_says():
+    # unit 0 says class 1, unit 1 class 2, units 2 and 3 both say class 3: one of them is enough
+    states = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]], dtype=float)
+    readout = np.zeros((17, 4))
+    readout[1, 0] = readout[2, 1] = readout[3, 2] = readout[3, 3] = 1
+    bias = np.zeros(17)
+    bias[0] = 0.5
+    accuracy, loss = readout_lesions(states, np.array([1, 2, 3, 0]), readout, bias)
+    assert accuracy == 1
+    assert loss.tolist() == [0.25, 0.25, 0, 0]
+
+
+def ring_states(positions, noise=0.0, neurons=40):
+    """Bumps on a ring of 16 hidden among random directions."""
+    rng = stream(3, "ring")
+    angle = RING_STEP * np.asarray(positions)
+    basis = np.linalg.qr(rng.standard_normal((neurons, 3)))[0]
+    states = np.stack([np.cos(angle), np.sin(angle), np.full(len(angle), 5.0)], axis=1) @ basis.T
+    return states + noise * rng.standard_normal(states.shape)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_state_that_turns_one_step_per_time_step_has_the_targets_angle(direction):
+    start, steps = np.repeat(np.arange(16), 10), np.tile(np.arange(10), 16)
+    positions = start + direction * steps
+    found = measure_rotation(ring_states(positions), positions, np.repeat(np.arange(16), 10))
+    assert found.advance == pytest.approx(direction * 2 * np.pi / 16)
+    assert found.target == pytest.approx(direction * 2 * np.pi / 16)
+    assert found.share == pytest.approx(1)
+    assert found.coherence == pytest.approx(1)
+    assert found.explained == pytest.approx(1)
+
+
+def test_a_state_that_turns_the_wrong_way_or_stands_still_shows():
+    start, steps, trial = np.repeat(np.arange(16), 10), np.tile(np.arange(10), 16), np.repeat(np.arange(16), 10)
+    still = measure_rotation(ring_states(start), start + 0 * steps, trial)
+    assert still.share == pytest.approx(0, abs=1e-9)
+    # stands still while its target moves on for 3 steps: the plane is known from where trials begin
+    short = steps < 3
+    lagging = measure_rotation(ring_states(start[short]), (start + steps)[short], trial[short])
+    assert lagging.share == pytest.approx(0, abs=1e-9)
+    assert lagging.target == pytest.approx(RING_STEP)
+    assert lagging.coherence > 0.9
+
+
+def test_half_the_speed_is_half_the_share_under_noise():
+    start, steps, trial = np.repeat(np.arange(64) % 16, 6), np.tile(np.arange(6), 64), np.repeat(np.arange(64), 6)
+    found = measure_rotation(ring_states(start + steps / 2, 0.02), start + steps, trial)
+    assert found.share == pytest.approx(0.5, abs=0.05)
+
+
+def test_two_positions_span_no_plane():
+    with pytest.raises(ValueError, match="three positions"):
+        measure_rotation(ring_states([0, 1, 0]), np.array([0, 1, 0]), np.zeros(3))

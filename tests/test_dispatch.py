@@ -1,0 +1,179 @@
+"""The dispatch without Slurm: its ledger, its rules, and the clusters local and debug."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lmrnn.ledger import Ledger
+from snakemake_executor_plugin_submitit.events import read_events, write_event
+from snakemake_executor_plugin_submitit.outcome import Judge
+from snakemake_executor_plugin_submitit.packing import memory_class
+from snakemake_executor_plugin_submitit.resources import parameters, parse_extra, signal_delay
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+
+SNAKEFILE = Path(__file__).parent / "slurm" / "workflow" / "Snakefile"
+CELL = {"key": "out/a.txt", "rule": "cell", "log": "logs/a.log"}
+
+
+def run_sweep(folder, cluster, cells, *arguments, **resources):
+    """One run of snakemake on stand-in cells."""
+    (folder / "config.yaml").write_text(yaml.safe_dump({"cells": cells, "resources": resources}))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "config.yaml"]
+    command += ["--executor", "submitit", "--submitit-cluster", cluster, "--submitit-poll-interval", "0.5"]
+    command += ["--jobs", "4", "--keep-going", "--latency-wait", "5", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+
+
+@pytest.mark.parametrize("cluster", ["local", "debug"])
+def test_the_sweep_runs_without_slurm_and_only_the_bad_cell_is_left(tmp_path, cluster):
+    cells = {"a": {"steps": 1}, "b": {"steps": 1}, "bad": {"fault": "exception"}}
+    done = run_sweep(tmp_path, cluster, cells, pack=2)
+    assert done.returncode != 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.txt", "b.txt"]
+    entries, _ = Ledger(tmp_path / ".lmrnn/dispatch").replay()
+    assert {key: entry.outcome for key, entry in entries.items()} == {
+        "out/a.txt": "done",
+        "out/b.txt": "done",
+        "out/bad.txt": "failed",
+    }
+    assert "exit status 1" in entries["out/bad.txt"].reason
+    (tmp_path / "repaired").touch()
+    again = run_sweep(tmp_path, cluster, cells, pack=2)
+    assert again.returncode == 0, again.stderr
+    starts = {cell: (tmp_path / "diary" / cell).read_text().count('"start"') for cell in cells}
+    assert starts == {"a": 1, "b": 1, "bad": 2}
+
+
+def test_a_local_task_saves_its_state_at_its_time_limit_and_goes_on(tmp_path):
+    done = run_sweep(tmp_path, "local", {"long": {"steps": 66, "seconds": 1, "every": 1000}}, runtime=1)
+    assert done.returncode == 0, done.stderr
+    diary = [json.loads(line)["what"] for line in (tmp_path / "diary" / "long").read_text().splitlines()]
+    assert diary == ["start", "interrupted", "start", "end"]
+
+
+def test_snakemake_finds_the_executor_and_explains_its_settings():
+    shown = subprocess.run([sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True, check=True)
+    assert "submitit executor plugin settings" in shown.stdout
+    for name in ExecutorSettings.__dataclass_fields__:
+        assert f"--submitit-{name.replace('_', '-')}" in shown.stdout
+
+
+def test_a_dry_run_with_the_slurm_profile_needs_no_slurm(tmp_path):
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/bin"}
+    command = [sys.executable, "-m", "snakemake", "-n", "--profile", "slurm", "--configfile", "config/smoke.yaml"]
+    done = subprocess.run(
+        [*command, "--directory", str(tmp_path)], cwd=root, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "train_cell" in done.stdout
+
+
+def test_a_torn_line_costs_only_itself(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.append("submit", folder="f", cluster="slurm", tasks=[[CELL]])
+    with open(ledger.path, "a") as handle:
+        handle.write('{"event": "ids", "time": 1, "fol')
+    assert ledger.replay()[0]["out/a.txt"].task.job_id == ""
+    ledger.append("ids", folder="f", ids=["7_0"])
+    ledger.append("states", states={"7_0": "RUNNING"})
+    task = ledger.replay()[0]["out/a.txt"].task
+    assert (task.job_id, task.state) == ("7_0", "RUNNING")
+
+
+def test_an_end_of_an_earlier_submission_does_not_end_the_later_one(tmp_path):
+    ledger = Ledger(tmp_path)
+    for folder in ("first", "second"):
+        ledger.append("submit", folder=folder, cluster="slurm", tasks=[[CELL]])
+    ledger.append("end", folder="first", index=0, key="out/a.txt", outcome="failed", reason="late news")
+    entry = ledger.replay()[0]["out/a.txt"]
+    assert (entry.outcome, entry.submissions) == ("open", 2)
+
+
+def test_done_stays_done_in_a_tasks_events(tmp_path):
+    write_event(tmp_path, "a", "started")
+    write_event(tmp_path, "a", "done")
+    write_event(tmp_path, "a", "failed", "a survivor's last words")
+    with open(tmp_path / "cells.jsonl", "a") as handle:
+        handle.write('{"key": "b", "event": "do')
+    assert read_events(tmp_path) == {"a": ("done", "")}
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "outcome"),
+    [
+        ("RUNNING", "", "running"),
+        ("PENDING", "interrupted", "running"),
+        ("UNKNOWN", "", "running"),
+        ("A_STATE_OF_THE_FUTURE", "", "running"),
+        ("RUNNING", "failed", "failed"),
+        ("NODE_FAIL", "done", "done"),
+        ("FAILED", "done", "done"),
+        ("FAILED", "started", "failed"),
+        ("COMPLETED", "started", "failed"),
+        ("FAILED", "interrupted", "interrupted"),
+        ("TIMEOUT", "interrupted", "interrupted"),
+        ("TIMEOUT", "started", "failed"),
+        ("CANCELLED", "interrupted", "failed"),
+        ("OUT_OF_MEMORY", "started", "failed"),
+        ("PREEMPTED", "started", "interrupted"),
+        ("NODE_FAIL", "started", "interrupted"),
+        ("GONE", "started", "failed"),
+        ("GONE", "done", "done"),
+    ],
+)
+def test_what_becomes_of_a_cell(tmp_path, state, event, outcome):
+    judge = Judge(grace=0.0, latency=0.0)
+    for _ in range(2):  # what is only final if it lasts has lasted on the second look
+        judged = judge.judge(tmp_path, state, (event, ""), settled=True)
+    assert judged.kind == outcome
+    if outcome == "failed" and event != "failed":
+        assert state in judged.reason
+
+
+def test_a_report_that_is_late_is_waited_for_and_a_requeue_too(tmp_path):
+    judge = Judge(grace=100.0, latency=100.0)
+    assert judge.judge(tmp_path, "COMPLETED", ("started", ""), settled=True).kind == "running"
+    assert judge.judge(tmp_path, "COMPLETED", ("done", ""), settled=True).kind == "done"
+    assert judge.judge(tmp_path, "NODE_FAIL", ("started", ""), settled=True).kind == "running"
+    assert judge.judge(tmp_path, "PENDING", ("started", ""), settled=True).kind == "running"
+
+
+def test_resources_become_a_request():
+    settings = ExecutorSettings(partition="cpu", account="lab", gpu_type="a100", extra="--nice=5")
+    asked = parameters(
+        {"mem_mb": 1000, "runtime": 30, "gpu": 1, "slurm_partition": "gpu", "slurm_extra": "--exclusive"},
+        [2, 2, 2],
+        settings,
+    )
+    assert asked == {
+        "cpus_per_task": 6,
+        "time": 30,
+        "signal_delay_s": 120,
+        "array_parallelism": 256,
+        "mem": "3500MB",
+        "gpus_per_node": "a100:1",
+        "partition": "gpu",
+        "account": "lab",
+        "additional_parameters": {"nice": "5", "exclusive": True},
+    }
+
+
+@pytest.mark.parametrize(("minutes", "wanted", "delay"), [(60, 120, 120), (3, 120, 60), (1, 120, 1), (2, 600, 1)])
+def test_the_signal_does_not_come_before_the_task_is_up(minutes, wanted, delay):
+    assert signal_delay(minutes, wanted) == delay
+
+
+def test_extra_parameters_must_be_parameters():
+    with pytest.raises(ValueError, match="--name=value"):
+        parse_extra("nice=5")
+
+
+@pytest.mark.parametrize(("needed", "asked"), [(1, 128), (468, 512), (512, 512), (513, 640), (9000, 10240)])
+def test_memory_is_rounded_up_so_that_similar_cells_share_an_array(needed, asked):
+    assert memory_class(needed) == asked

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,17 +50,20 @@ def variants() -> dict[str, list[str]]:
     return X86 if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": []}
 
 
-def units() -> list[tuple[str, str, list[str]]]:
-    """Return what to compile: (object's name, source's name, flags) for every variant, precision and the dispatcher."""
-    listed = [("dispatch", "dispatch.c", [f"-DHAVE_{name.upper()}" for name in variants()])]
-    for name, flags in variants().items():
+def units(wanted: Iterable[str] | None = None) -> list[tuple[str, str, list[str]]]:
+    """Return what to compile: (object's name, source's name, flags) for the variants, each precision, the dispatcher."""
+    chosen = {name: flags for name, flags in variants().items() if wanted is None or name in wanted}
+    listed = [("dispatch", "dispatch.c", [f"-DHAVE_{name.upper()}" for name in chosen])]
+    for name, flags in chosen.items():
         for precision in ("float", "double"):
             defines = [f"-DREAL={precision}", f"-DVARIANT={name}_{precision}"]
             listed.append((f"{name}_{precision}", "variant.c", flags + defines))
     return listed
 
 
-def compile_library(root: Path, library: Path, extra: tuple[str, ...] = ()) -> None:
+def compile_library(
+    root: Path, library: Path, extra: Iterable[str] = (), wanted: Iterable[str] | None = None
+) -> None:
     """Compile every unit and link them into one shared library, replacing it only when all succeeded.
 
     Parameters
@@ -68,8 +72,10 @@ def compile_library(root: Path, library: Path, extra: tuple[str, ...] = ()) -> N
         The source tree's root.
     library : Path
         The shared library to write.
-    extra : tuple of str
+    extra : iterable of str
         Further flags for compiling and linking, such as ``-fsanitize=address``.
+    wanted : iterable of str, optional
+        Instruction sets to compile for, ``baseline`` among them; all that the architecture has if none are named.
 
     Raises
     ------
@@ -80,14 +86,14 @@ def compile_library(root: Path, library: Path, extra: tuple[str, ...] = ()) -> N
     for compiler in compilers():
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                _build(compiler, root, Path(scratch), library, list(extra))
+                _build(compiler, root, Path(scratch), library, units(wanted), list(extra))
                 return
             except (OSError, subprocess.CalledProcessError) as error:
                 failures.append(f"{shlex.join(compiler)}: {getattr(error, 'stderr', None) or error}")
     raise RuntimeError("\n".join(failures) or "no C compiler: neither $CC nor cc, gcc or clang on the path")
 
 
-def _build(compiler: list[str], root: Path, scratch: Path, library: Path, extra: list[str]) -> None:
+def _build(compiler: list[str], root: Path, scratch: Path, library: Path, parts: list, extra: list[str]) -> None:
     """Compile and link with one compiler; raise CalledProcessError with its messages where it fails."""
 
     def compile_unit(unit: tuple[str, str, list[str]]) -> str:
@@ -97,7 +103,7 @@ def _build(compiler: list[str], root: Path, scratch: Path, library: Path, extra:
         return target
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        objects = list(pool.map(compile_unit, units()))
+        objects = list(pool.map(compile_unit, parts))
     linked = scratch / library.name
     _call([*compiler, "-shared", *extra, *objects, "-o", str(linked), "-lm"])
     staged = library.with_name(f"{library.name}.{os.getpid()}.part")

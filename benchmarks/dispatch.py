@@ -1,9 +1,9 @@
 """What does the dispatch cost: planning, submitting, polling, and starting a cell in a task?
 
 Planning is a dry run of the real workflow on studies of 1,000 and 10,000 cells. The rest needs the tests' Slurm
-(tests/slurm/start.sh) and is left out, with a word, where there is none: 1,000 stand-in cells are submitted and held, the
-held tasks are asked for, and 64 cells run in packs of 8, whose CPU seconds Slurm's accounting counts (the driver's share
-is added; the stand-in's own start of Python is counted in).
+(tests/slurm/start.sh) and is left out, with a word, where there is none: 1,000 stand-in cells are submitted and held,
+the held tasks are asked for, and 64 cells run in packs of 8, whose CPU seconds Slurm's accounting counts (the driver's
+share is added; the stand-in's own start of Python is counted in).
 
     python -m benchmarks.dispatch
 """
@@ -41,7 +41,8 @@ def snakemake(folder: Path, *arguments: str) -> list[str]:
     """Command line of a run of the stand-in sweep in a folder."""
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(STAND_IN), "--configfile", "config.yaml"),
-        *("--executor", "submitit", "--jobs", "10000", "--scheduler", "greedy", "--submitit-poll-interval", "1"),
+        *("--executor", "submitit", "--jobs", "10000", "--max-jobs-per-timespan", "100000/1s"),
+        *("--scheduler", "greedy", "--submitit-poll-interval", "1"),
         *arguments,
     ]
 
@@ -100,7 +101,7 @@ def submission_rows(cells: int = 1_000) -> list[dict]:
             for line in driver.stdout:
                 if line.startswith("Execute"):
                     ready = time.perf_counter()
-                if line.startswith(f"submitit: {cells} jobs"):
+                if line.startswith("submitit: ") and "jobs in" in line:
                     break
             submitted = time.perf_counter() - ready
         finally:

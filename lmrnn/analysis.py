@@ -111,7 +111,7 @@ def run_task(network: LMRNN, task: Task, rule: int, spec: dict, trials: int, see
     tensors = TrialTensors(
         torch.from_numpy(made.obs),
         torch.from_numpy(made.labels),
-        **{name: torch.from_numpy(np.ascontiguousarray(column)) for name, column in columns.items()},
+        **{name: np.asarray(column, np.int64) for name, column in columns.items()},
         n_tasks=network.n_tasks,
     )
     batch = padded_batch(tensors, np.arange(trials))
@@ -210,27 +210,30 @@ def rotations(
         (R, 3): trial, time step since onset, position modulo 16 of each of its states.
     """
     for rule, task in enumerate(battery(spec["tasks"])):
+        what = _ring_of(task, spec["definition"])
+        if what is None:
+            continue
         run = run_task(network, task, rule, spec, trials, seed)
-        for what, (rows, position) in _rings_of(task, run).items():
-            trial = run.trial[rows]
-            if len(rows) and len(np.unique(position % POSITIONS)) >= 3 and np.any(run.states[rows]):
-                found = measure_rotation(run.states[rows], position, trial)
-                names = ("advance", "target", "share", "coherence", "explained")
-                row = {"task": task.name, "what": what, **{name: getattr(found, name) for name in names}}
-                first = np.r_[0, np.flatnonzero(np.diff(trial)) + 1]
-                since = np.arange(len(rows)) - np.repeat(first, np.diff(np.r_[first, len(rows)]))
-                yield row, found, np.stack([trial, since, position % POSITIONS], axis=1)
+        rows, position = int_positions(run) if what == "int" else seq_positions(run)
+        trial = run.trial[rows]
+        first = np.flatnonzero(np.diff(trial, prepend=-1))
+        if len(np.unique(position[first] % POSITIONS)) < 3 or not np.any(run.states[rows]):
+            continue  # a silent network turns nothing
+        found = measure_rotation(run.states[rows], position, trial)
+        names = ("advance", "target", "share", "coherence", "explained")
+        since = np.arange(len(rows)) - np.repeat(first, np.diff(np.r_[first, len(rows)]))
+        row = {"task": task.name, "what": what, **{name: getattr(found, name) for name in names}}
+        yield row, found, np.stack([trial, since, position % POSITIONS], axis=1)
 
 
-def _rings_of(task: Task, run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Which parts of a task's trials are looked at for rotation."""
-    if task.seq_sign and not task.int_sign:
-        return {"seq": seq_positions(run)}
-    if task.family == "reach" and run.trials.bounds.shape[1] == 5 and not task.seq_sign:
-        if task.int_sign:  # the published code turns the stimulus by an angle off the grid instead
-            return {} if run.trials.definition == "released" else {"int": int_positions(run)}
-        return {"none": seq_positions(run)}
-    return {}
+def _ring_of(task: Task, definition: str) -> str | None:
+    """What a task is looked at for: ``seq``, ``int``, ``none`` (a control), or nothing."""
+    if task.seq_sign:
+        return None if task.int_sign else "seq"
+    if task.family != "reach":
+        return None
+    # the published code turns the stimulus of int tasks by an angle off the grid
+    return "none" if not task.int_sign else "int" if definition == "corrected" else None
 
 
 def unit_tables(

@@ -6,6 +6,7 @@ order. Every epoch's permutation has its own random stream: a position in an ord
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,55 +58,63 @@ class Trials:
 
     observations: Tensor  # (S, 33) float32
     labels: Tensor  # (S,) int8
-    start: Tensor  # (n,) int64
-    length: Tensor  # (n,) int64
-    task: Tensor  # (n,) int64
-    decision: Tensor  # (n,) int64
+    start: np.ndarray  # (n,) int64, like the next three: what is computed from them is small, and cheaper in numpy
+    length: np.ndarray
+    task: np.ndarray
+    decision: np.ndarray
     n_tasks: int
 
     @classmethod
     def of(cls, dataset: Dataset, device: torch.device | str = "cpu") -> Trials:
         """Trials of a dataset; on the CPU its observations are shared, not copied."""
-
-        def tensor(values: np.ndarray, dtype: type) -> Tensor:
-            return torch.from_numpy(np.require(values, dtype, "CW")).to(device)
-
-        columns = {name: tensor(getattr(dataset, name), np.int64) for name in ("start", "length", "task", "decision")}
-        observations, labels = tensor(dataset.observations, np.float32), tensor(dataset.labels, np.int8)
-        return cls(observations, labels, **columns, n_tasks=len(dataset.tasks))
+        columns = {name: np.asarray(getattr(dataset, name), np.int64) for name in _COLUMNS}
+        observations = torch.from_numpy(np.require(dataset.observations, np.float32, "CW"))
+        labels = torch.from_numpy(np.require(dataset.labels, np.int8, "CW"))
+        return cls(observations.to(device), labels.to(device), **columns, n_tasks=len(dataset.tasks))
 
     def __len__(self) -> int:
         return len(self.start)
 
+    def rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Observations (*shape, 33) float32 and labels (*shape) int64 of rows of the dataset, (*shape) int64."""
+        flat = torch.from_numpy(rows.ravel()).to(self.labels.device)
+        observations = self.observations.index_select(0, flat).view(*rows.shape, -1)
+        return observations, self.labels.index_select(0, flat).view(rows.shape).long()
 
-def padded_batch(trials: Trials, index: np.ndarray | Tensor) -> Batch:
+
+_COLUMNS = ("start", "length", "task", "decision")
+
+
+def padded_batch(trials: Trials, index: np.ndarray) -> Batch:
     """Whole trials side by side, each padded to the longest.
 
     Parameters
     ----------
     trials : Trials
         Where they come from.
-    index : array or Tensor of int64
-        The trials, (B,).
+    index : numpy.ndarray
+        The trials, int64, (B,).
 
     Returns
     -------
     Batch
         T is the length of the longest.
     """
-    index = torch.as_tensor(index, device=trials.start.device)
-    length, task = trials.length[index], trials.task[index]
-    time = torch.arange(int(length.max()), device=index.device)[:, None]  # (T, 1)
+    start, length, task, decision = (np.asarray(getattr(trials, name))[index] for name in _COLUMNS)
+    time = np.arange(length.max())[:, None]  # (T, 1)
     padding = time >= length  # (T, B)
-    rows = (trials.start[index] + torch.minimum(time, length - 1)).view(-1)
-    observations = trials.observations.index_select(0, rows).view(*padding.shape, -1)
-    labels = trials.labels.index_select(0, rows).view(padding.shape).long()
+    observations, labels = trials.rows(start + np.minimum(time, length - 1))
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(labels.device)
+
+    observations *= tensor(~padding)[..., None]  # several times faster than masked_fill_
     return Batch(
-        observations=observations.masked_fill_(padding[..., None], 0),
-        rule=task.expand(padding.shape).contiguous(),
-        labels=labels.masked_fill_(padding, PADDING),
-        lengths=length,
-        decision=trials.decision[index],
+        observations=observations,
+        rule=tensor(np.broadcast_to(task, padding.shape)),
+        labels=labels.masked_fill_(tensor(padding), PADDING),
+        lengths=tensor(length),
+        decision=tensor(decision),
     )
 
 
@@ -148,6 +157,13 @@ class Permutations:
             if place + len(part) == self.n:
                 self._order = self._permutation(self.drawn // self.n)
         return np.concatenate(parts)
+
+    def take_one(self) -> int:
+        """The next thing alone."""
+        if self.drawn % self.n == self.n - 1:
+            return int(self.take(1)[0])
+        self.drawn += 1
+        return int(self._order[(self.drawn - 1) % self.n])
 
 
 class PaddedBatches:
@@ -208,52 +224,54 @@ class StreamBatches:
 
     def __init__(self, trials: Trials, batch_size: int, sequence_length: int, seed: int) -> None:
         self.trials, self.sequence_length = trials, sequence_length
-        self._start, self._length = trials.start.cpu().numpy(), trials.length.cpu().numpy()
-        tasks = trials.task.cpu().numpy()
-        self._of_task = [np.flatnonzero(tasks == task) for task in range(trials.n_tasks)]
+        self._start, self._length, self._task = trials.start, trials.length, trials.task
+        self._of_task = [np.flatnonzero(self._task == task) for task in range(trials.n_tasks)]
         self._orders = [Permutations(len(own), seed, "order", task) for task, own in enumerate(self._of_task)]
         self._schedule = stream(seed, "schedule")
-        self._last_task = [-1] * batch_size  # of each sequence; -1 before its first trial
+        self._last_task = self._schedule.integers(trials.n_tasks, size=batch_size).tolist()  # of each column
+        self._most_trials = -(-sequence_length // int(self._length.min()))
 
     @property
     def trials_seen(self) -> int:
         """Trials begun in the batches so far."""
         return sum(order.drawn for order in self._orders)
 
-    def _next_task(self, task: int) -> int:
-        """A task drawn from all but the given one (-1: from all)."""
-        others = self.trials.n_tasks - (task >= 0)
-        if others == 0:
-            return task
-        drawn = int(self._schedule.integers(others))
-        return drawn + (0 <= task <= drawn)
+    def _next_tasks(self, task: int) -> Iterator[int]:
+        """Tasks of as many trials as a sequence can have, each drawn from all but the one before it, first `task`."""
+        others = self.trials.n_tasks - 1
+        for drawn in self._schedule.integers(max(others, 1), size=self._most_trials).tolist():
+            task = drawn + (drawn >= task) if others else task
+            yield task
+
+    def _next_trials(self, column: int) -> list[int]:
+        """Trials of the next sequence of one column; the last one may be cut."""
+        trials, filled = [], 0
+        for task in self._next_tasks(self._last_task[column]):
+            trial = int(self._of_task[task][self._orders[task].take_one()])
+            trials.append(trial)
+            filled += int(self._length[trial])
+            if filled >= self.sequence_length:
+                self._last_task[column] = task
+                break
+        return trials
 
     def _rows(self, column: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the dataset and tasks of the next sequence of one column, each (T,)."""
-        rows, tasks, filled = [], [], 0
-        while filled < self.sequence_length:
-            task = self._last_task[column] = self._next_task(self._last_task[column])
-            trial = self._of_task[task][self._orders[task].take(1)[0]]
-            start, length = self._start[trial], self._length[trial]
-            rows.append(np.arange(start, start + length))
-            tasks.append(np.full(length, task))
-            filled += length
-        return np.concatenate(rows)[: self.sequence_length], np.concatenate(tasks)[: self.sequence_length]
+        trials = np.array(self._next_trials(column))
+        length = self._length[trials]
+        begin = np.cumsum(length) - length  # of each trial within the sequence
+        which = np.repeat(np.arange(len(trials)), length)[: self.sequence_length]
+        rows = (self._start[trials] - begin)[which] + np.arange(self.sequence_length)
+        return rows, self._task[trials][which]
 
     def next(self) -> Batch:
         """The next sequence of every column."""
         columns = [self._rows(column) for column in range(len(self._last_task))]
-        device = self.trials.start.device
-        rows, rule = (torch.from_numpy(np.stack(part, axis=1)).to(device) for part in zip(*columns, strict=True))
-        flat = rows.view(-1)
-        lengths = torch.full((rows.shape[1],), self.sequence_length, device=device)
-        return Batch(
-            observations=self.trials.observations.index_select(0, flat).view(*rows.shape, -1),
-            rule=rule,
-            labels=self.trials.labels.index_select(0, flat).view(rows.shape).long(),
-            lengths=lengths,
-            decision=torch.zeros_like(lengths),
-        )
+        rows, rule = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
+        observations, labels = self.trials.rows(rows)
+        lengths = torch.full((rows.shape[1],), self.sequence_length, device=labels.device)
+        rule = torch.from_numpy(rule).to(labels.device)
+        return Batch(observations, rule, labels, lengths, decision=torch.zeros_like(lengths))
 
     def state(self) -> dict[str, Any]:
         """Position, as JSON can hold it."""
@@ -268,7 +286,7 @@ class StreamBatches:
         for order, drawn in zip(self._orders, state["drawn"], strict=True):
             order.restore(drawn)
         last = state["last_task"]
-        if len(last) != len(self._last_task) or not all(-1 <= task < self.trials.n_tasks for task in last):
+        if len(last) != len(self._last_task) or not all(0 <= task < self.trials.n_tasks for task in last):
             raise ValueError(f"the last tasks of {len(self._last_task)} sequences are {last!r}")
         self._last_task = list(last)
         self._schedule.bit_generator.state = state["schedule"]

@@ -102,8 +102,8 @@ def evaluate(network: LMRNN, dataset: Dataset | Trials, path: str = "auto", batc
 
 def _batches(trials: Trials, batch_size: int) -> Iterator[Batch]:
     """Every trial once, those of similar length together."""
-    order = torch.argsort(trials.length, stable=True)
-    return (padded_batch(trials, index) for index in order.split(batch_size))
+    order = np.argsort(np.asarray(trials.length), kind="stable")
+    return (padded_batch(trials, order[begin : begin + batch_size]) for begin in range(0, len(order), batch_size))
 
 
 def trial_counts(logits: Tensor, batch: Batch) -> Tensor:

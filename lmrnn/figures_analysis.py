@@ -32,7 +32,7 @@ def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str) -> Non
         empty_figure(stem, "no network on a sheet")
         return
     networks = list(placed.groupby("connectivity", sort=False))
-    with new_figure(WIDTH, WIDTH / 4 + 1.0, stem) as figure:
+    with new_figure(WIDTH, WIDTH / 4 + 0.75, stem) as figure:
         panels = figure.subplots(1, max(4, len(networks)), squeeze=False)[0]
         for axes in panels[len(networks) :]:
             axes.set_axis_off()
@@ -45,8 +45,8 @@ def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str) -> Non
             )
         note(
             figure,
-            f"units of one network each (seed {placed['seed'].iloc[0]}), coloured by cluster of normalised task variance; grey: "
-            "silent\nnumber of clusters: best silhouette of k-means; chance: clusters permuted among active units",
+            f"one network each (seed {placed['seed'].iloc[0]}), units coloured by cluster of task variance\n"
+            "number of clusters: best silhouette of k-means; chance: clusters permuted among active units",
         )
 
 
@@ -123,8 +123,8 @@ def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str) -> None
             _draw_losses(right, lost, kind)
         note(
             figure,
-            f"one network each (seed {units['seed'].iloc[0]}); a unit serves a task if decision accuracy falls by a point or more "
-            "when it\nno longer reaches the readout; dashed: weight 1, an integrator; beyond it activity grows",
+            f"one network each (seed {units['seed'].iloc[0]}); a unit serves a task if accuracy falls by a point\n"
+            "or more when it no longer reaches the readout; dashed: weight 1, an integrator; beyond it activity grows",
         )
 
 
@@ -174,10 +174,8 @@ def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str) -> Non
         bar = upper.colorbar(image, ax=list(panels), label="position to report", shrink=0.8, aspect=20)
         bar.set_ticks([0, 4, 8, 12])
         _draw_advances(lower.subplots(1, 1), rotation)
-        note(
-            figure,
-            f"points and bars: mean over tasks for each seed (n = {rotation['seed'].nunique()}); dashed: the target's angle",
-        )
+        seeds = rotation["seed"].nunique()
+        note(figure, f"points: mean over tasks, one for each of {seeds} seeds; dashed: the target's angle")
 
 
 def _draw_plane(axes: Axes, part: pd.DataFrame) -> object:

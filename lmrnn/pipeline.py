@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from lmrnn.cells import cell_row, cells_table, read_cell, write_cell
+from lmrnn.cells import CellResult, cell_row, cells_table, read_cell, write_cell
 from lmrnn.connectivity_size import network_size
 from lmrnn.datasets import Dataset, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError
@@ -156,26 +156,123 @@ def compute_curves(cells: Iterable[Cell], study: Mapping[str, Any], table: Path 
     """
     from lmrnn.curves import compute
 
-    results = [read_cell(cell.path(study["results"]), cell.spec, weights=False) for cell in cells]
-    curves = compute(pd.read_csv(table), results, study["curves"]["thresholds"], study["curves"]["bootstrap"])
+    settings = study["curves"]["thresholds"], study["curves"]["bootstrap"]
+    _write_tables(compute(pd.read_csv(table), _results(cells, study), *settings), outputs)
+
+
+def _results(cells: Iterable[Cell], study: Mapping[str, Any]) -> list[CellResult]:
+    """Results of all cells of a study, without weights."""
+    return [read_cell(cell.path(study["results"]), cell.spec, weights=False) for cell in cells]
+
+
+def _write_tables(tables: Mapping[str, pd.DataFrame], outputs: Iterable[str]) -> None:
+    """Write tables as CSV; the name of each file is the name of its table."""
     for output in outputs:
-        write_text(output, curves[Path(output).stem].to_csv(index=False))
+        write_text(output, tables[Path(output).stem].to_csv(index=False))
 
 
-def draw_figure(name: str, table: Path | str, png: Path | str, palette: str) -> None:
+def _read_table(path: Path | str) -> pd.DataFrame:
+    """A table as it was written; one without rows has no columns either."""
+    return pd.read_csv(path) if Path(path).read_text(encoding="utf-8").strip() else pd.DataFrame()
+
+
+def map_locality(times: Path | str, outputs: Iterable[str]) -> None:
+    """Write where locality helps: by learning rate and threshold, and at equal synapses.
+
+    Parameters
+    ----------
+    times : Path or str
+        The study's threshold_times.csv.
+    outputs : iterable of str
+        ``rate_threshold_map.csv`` and ``equal_synapses.csv``.
+    """
+    from lmrnn import maps
+
+    table = _read_table(times)
+    made = {name: getattr(maps, name)(table) for name in ("rate_threshold_map", "equal_synapses")}
+    _write_tables(made, outputs)
+
+
+def analyse_networks(
+    cells: Iterable[Cell], study: Mapping[str, Any], table: Path | str, outputs: Iterable[str]
+) -> None:
+    """Look into the best network of each kind and write what is found.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        All cells of the study.
+    study : mapping
+        Its complete configuration.
+    table : Path or str
+        Its cells.csv.
+    outputs : iterable of str
+        CSV files named after the tables of `lmrnn.study_analysis.analyse_study`.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is not good.
+    """
+    from lmrnn.study_analysis import analyse_study
+
+    _write_tables(analyse_study(pd.read_csv(table), _results(cells, study), read_cell), outputs)
+
+
+def measure_claims(
+    cells: Iterable[Cell],
+    study: Mapping[str, Any],
+    table: Path | str,
+    rotation: Path | str,
+    claims: Path | str,
+    page: Path | str,
+) -> None:
+    """Measure the paper's claims and write them as a table and as a page.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        All cells of the study.
+    study : mapping
+        Its complete configuration.
+    table, rotation : Path or str
+        Its cells.csv, and rotation.csv of `analyse_networks`.
+    claims, page : Path or str
+        CSV and HTML file to write.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is not good.
+    """
+    from lmrnn.claims import compute
+    from lmrnn.claims.page import write_page
+
+    thresholds = study["curves"]["thresholds"]
+    turned = _read_table(rotation)
+    found = compute(pd.read_csv(table), _results(cells, study), thresholds, rotation=turned if len(turned) else None)
+    write_text(claims, found.to_csv(index=False))
+    write_page(found, page, study["study"])
+
+
+def draw_figure(name: str, tables: Iterable[Path | str], png: Path | str, palette: str) -> None:
     """Draw one figure as PNG and SVG.
 
     Parameters
     ----------
     name : str
-        A figure of `lmrnn.figures`.
-    table : Path or str
-        CSV file of the curve that it shows.
+        A figure of `lmrnn.figures`, `lmrnn.figures_maps` or `lmrnn.figures_analysis`.
+    tables : iterable of Path or str
+        CSV files of what it shows.
     png : Path or str
         Picture to write; the SVG gets the same name.
     palette : str
-        ``okabe_ito`` or ``viridis``.
+        ``okabe_ito`` or ``viridis``, for curves.
     """
-    from lmrnn import figures
+    from lmrnn import figures, figures_analysis, figures_maps
 
-    getattr(figures, name)(pd.read_csv(table), Path(png).with_suffix(""), palette)
+    shown, stem = [_read_table(table) for table in tables], Path(png).with_suffix("")
+    if hasattr(figures_analysis, name):
+        getattr(figures_analysis, name)(*shown, stem)
+    else:
+        getattr(figures_maps if hasattr(figures_maps, name) else figures, name)(*shown, stem, palette)

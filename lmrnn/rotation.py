@@ -24,9 +24,10 @@ class Rotation:
     target : float
         Mean angle that the position to be reported advances per time step.
     coherence : float
-        0 .. 1, length of the mean of exp(i (angle - angle of the position)), the plane's own offset and sense removed.
+        0 .. 1, length of the mean of exp(i (angle - angle of the position)): 1 where the state is always at the right
+        place of the ring.
     explained : float
-        Share of the variance between the positions' mean states that lies in the plane.
+        Share of the variance by first position and time that lies in the plane.
     plane : numpy.ndarray
         (R, 2) states in the plane.
     """
@@ -44,12 +45,15 @@ class Rotation:
 
 
 def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rotation:
-    """Measure rotation in the principal plane of the mean states of the 16 positions.
+    """Measure rotation in the principal plane in which trials differ by the position at which they begin.
+
+    What all trials share at a time since onset is taken away; the plane is that of the two strongest principal
+    components of the mean states by first position and time since onset. Nothing of it presumes that the state turns.
 
     Parameters
     ----------
     states : numpy.ndarray
-        (R, N), one row per trial and time step, those of a trial in the order of time.
+        (R, N), one row per trial and time step, those of a trial together and in the order of time.
     position : numpy.ndarray
         (R,) position on the ring, any integer, counted modulo 16.
     trial : numpy.ndarray
@@ -58,34 +62,50 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
     Returns
     -------
     Rotation
-        The sense of the plane is the one in which its angle goes with the position; the direction of time does not
-        enter, so an advance of the wrong sign shows.
+        The sense of the plane is the one in which the angle at onset goes with the first position; the direction of
+        time does not enter, so an advance of the wrong sign shows.
 
     Raises
     ------
     ValueError
-        When fewer than three positions occur, which span no plane.
+        When trials begin at fewer than three positions, which span no plane.
     """
-    states, position = np.asarray(states, dtype=float), np.asarray(position) % POSITIONS
-    names, place = np.unique(position, return_inverse=True)
-    if len(names) < 3:
-        raise ValueError(f"rotation needs three positions or more, not {len(names)}")
-    means = np.stack([states[place == i].mean(axis=0) for i in range(len(names))])
-    centre = means.mean(axis=0)
-    _, strength, axes = np.linalg.svd(means - centre, full_matrices=False)
-    plane = (states - centre) @ axes[:2].T
+    states, position = np.asarray(states, dtype=float), np.asarray(position)
+    onset = np.flatnonzero(np.r_[True, trial[1:] != trial[:-1]])  # row at which each trial begins
+    length = np.diff(np.r_[onset, len(trial)])
+    since = np.arange(len(trial)) - np.repeat(onset, length)
+    first = np.repeat(position[onset] % POSITIONS, length)
+    if len(np.unique(first)) < 3:
+        raise ValueError(f"rotation needs three first positions or more, not {len(np.unique(first))}")
+    conditions, _ = _group_means(states, since * POSITIONS + first)  # (C, N), one per first position and time
+    time = np.unique(since * POSITIONS + first) // POSITIONS
+    shared, _ = _group_means(conditions, time)  # each first position counts alike
+    differing = states - shared[since]
+    _, strength, axes = np.linalg.svd(conditions - shared[time], full_matrices=False)
+    plane = differing @ axes[:2].T
     angle, wanted = np.arctan2(plane[:, 1], plane[:, 0]), RING_STEP * position
-    same, mirrored = (abs(np.exp(1j * (angle - sense * wanted)).mean()) for sense in (1, -1))
-    if mirrored > same:
+    if _coherence(angle[onset], -wanted[onset]) > _coherence(angle[onset], wanted[onset]):
         plane, angle = plane * [1, -1], -angle
-    within = trial[1:] == trial[:-1]
+    within = since[1:] > 0
     return Rotation(
         advance=float(_wrapped(np.diff(angle))[within].mean()) if within.any() else float("nan"),
         target=float(_wrapped(np.diff(wanted))[within].mean()) if within.any() else float("nan"),
-        coherence=float(max(same, mirrored)),
+        coherence=_coherence(angle, wanted),
         explained=float((strength[:2] ** 2).sum() / max((strength**2).sum(), 1e-300)),
         plane=plane,
     )
+
+
+def _group_means(states: Floats, group: Integers) -> tuple[Floats, Integers]:
+    """Mean of the rows of each group, (groups, N), and the place of each row's group among them."""
+    _, place, count = np.unique(group, return_inverse=True, return_counts=True)
+    total = np.zeros((len(count), states.shape[1]))
+    np.add.at(total, place, states)
+    return total / count[:, None], place
+
+
+def _coherence(angle: Floats, other: Floats) -> float:
+    return float(abs(np.exp(1j * (angle - other)).mean()))
 
 
 def _wrapped(angle: Floats) -> Floats:

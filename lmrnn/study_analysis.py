@@ -32,8 +32,8 @@ def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.Da
     -------
     pandas.DataFrame
         Rows of the table with panel and cell (position among all results), of the first panel of padded trials with the
-        largest battery and data size; each kind's connectivity and rate have the highest mean final validation accuracy.
-        Diverged cells are left out: there is nothing to look into.
+        largest battery and data size; each kind's connectivity and rate have the highest mean final validation
+        accuracy. Diverged cells are left out: there is nothing to look into.
     """
     runs = prepare(table, results)
     counts = runs["tasks"].map(task_count)
@@ -67,8 +67,8 @@ def analyse_study(
     -------
     dict of str to pandas.DataFrame
         Each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every seed),
-        ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one seq task
-        in their principal plane). See `lmrnn.analysis` for the others' columns.
+        ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one seq
+        task in their principal plane). See `lmrnn.analysis` for the others' columns.
     """
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("rotation", "clusters", "units", "tuning", "planes")}
     pictured: set[str] = set()

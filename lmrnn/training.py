@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import torch
-from torch.nn.utils import clip_grad_norm_
-from torch.optim.adam import adam
 
 from lmrnn import checkpoint as checkpoints
 from lmrnn.batches import PaddedBatches, StreamBatches, Trials
@@ -30,6 +28,7 @@ from lmrnn.connectivity import build_connectivity
 from lmrnn.errors import ConfigError, Interrupted, ResourceError
 from lmrnn.evaluation import always_fixate, evaluate
 from lmrnn.network import LMRNN
+from lmrnn.optimiser import Adam, clip
 from lmrnn.progress import Progress
 from lmrnn.provenance import Stopwatch, now, peak_memory_mb, provenance
 from lmrnn.recurrence import choose_path, get_path
@@ -134,42 +133,6 @@ def train(
         return training.result(test_set, say)
 
 
-class Adam:
-    """Adam with the usual constants (Kingma and Ba 2015), fused into one call for all parameters.
-
-    The same as ``torch.optim.Adam(fused=True)``, whose construction alone imports torch's compiler: one to two seconds
-    and 100 MB, which a sweep of many small cells would pay in each.
-
-    Parameters
-    ----------
-    parameters : iterable of Parameter
-        What to train.
-    learning_rate : float
-        Step size.
-    """
-
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> None:
-        self.parameters, self.learning_rate = list(parameters), learning_rate
-        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]  # running means of the gradient
-        self.second = [torch.zeros_like(parameter) for parameter in self.parameters]  # and of its square
-        self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move the parameters by their gradients."""
-        gradients = [parameter.grad for parameter in self.parameters]
-        constants = {
-            "beta1": 0.9,
-            "beta2": 0.999,
-            "eps": 1e-8,
-            "weight_decay": 0.0,
-            "amsgrad": False,
-            "maximize": False,
-        }
-        state = self.first, self.second, [], self.steps
-        adam(self.parameters, gradients, *state, fused=True, lr=self.learning_rate, **constants)
-
-
 class Training:
     """A training at a step boundary.
 
@@ -222,7 +185,7 @@ class Training:
             self.loss_sum, self.loss_count = self.loss_sum + loss.item(), self.loss_count + 1
             self.diverged = not math.isfinite(self.loss_sum)
             if not self.diverged:
-                clip_grad_norm_(self.network.parameters(), self.settings["gradient_clip"])
+                clip(self.optimiser.gradients, self.settings["gradient_clip"])
                 self.optimiser.step()
 
     def evaluate(self) -> None:
@@ -264,7 +227,8 @@ class Training:
             "always_fixate_step_accuracy": fixate.step_accuracy,
             "always_fixate_decision_accuracy": fixate_accuracy,
         }
-        return CellResult(self.spec, status, history, test.per_task(), {**weights, **synapses}, origin)
+        measures = {**test.per_task(), "always_fixate": fixate.decision_accuracy}
+        return CellResult(self.spec, status, history, measures, {**weights, **synapses}, origin)
 
 
 def _resume(

@@ -16,7 +16,7 @@ from lmrnn.seeds import stream
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 SILENT = 1e-3  # a unit whose variances sum to less is left out (Yang et al. 2019)
-RESTARTS = 20
+RESTARTS = 10
 PERMUTATIONS = 1000
 
 
@@ -124,9 +124,9 @@ def _lloyd(points: Floats, means: Floats) -> tuple[Integers, float]:
         if (nearest == labels).all():
             return labels, float(distances.min(axis=1).sum())
         labels = nearest
-        means = np.stack(
-            [points[labels == i].mean(axis=0) if (labels == i).any() else means[i] for i in range(len(means))]
-        )
+        member = np.eye(len(means))[labels].T  # (k, n)
+        size = member.sum(axis=1, keepdims=True)
+        means = np.where(size > 0, member @ points / np.maximum(size, 1), means)
 
 
 def _squared_distances(points: Floats, others: Floats) -> Floats:

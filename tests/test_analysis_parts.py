@@ -135,12 +135,12 @@ def test_a_state_that_turns_the_wrong_way_or_stands_still_shows():
     start, steps, trial = np.repeat(np.arange(16), 10), np.tile(np.arange(10), 16), np.repeat(np.arange(16), 10)
     still = measure_rotation(ring_states(start), start + 0 * steps, trial)
     assert still.share == pytest.approx(0, abs=1e-9)
-    # stands still while its target moves on for 3 steps: the plane is known from where trials begin
-    short = steps < 3
-    lagging = measure_rotation(ring_states(start[short]), (start + steps)[short], trial[short])
+    lagging = measure_rotation(ring_states(start), start + steps, trial)
     assert lagging.share == pytest.approx(0, abs=1e-9)
     assert lagging.target == pytest.approx(RING_STEP)
-    assert lagging.coherence > 0.9
+    wrong = measure_rotation(ring_states(start - steps), start + steps, trial)
+    assert wrong.share == pytest.approx(-1)
+    assert wrong.coherence < lagging.coherence < 0.5
 
 
 def test_half_the_speed_is_half_the_share_under_noise():
@@ -149,6 +149,14 @@ def test_half_the_speed_is_half_the_share_under_noise():
     assert found.share == pytest.approx(0.5, abs=0.05)
 
 
+def test_what_all_trials_share_over_time_does_not_turn_the_plane():
+    start, steps, trial = np.repeat(np.arange(16), 10), np.tile(np.arange(10), 16), np.repeat(np.arange(16), 10)
+    course = 50 * np.sin(steps)[:, None] * stream(5, "course").standard_normal(40)
+    found = measure_rotation(ring_states(start + steps) + course, start + steps, trial)
+    assert found.share == pytest.approx(1)
+    assert found.coherence == pytest.approx(1)
+
+
 def test_two_positions_span_no_plane():
-    with pytest.raises(ValueError, match="three positions"):
-        measure_rotation(ring_states([0, 1, 0]), np.array([0, 1, 0]), np.zeros(3))
+    with pytest.raises(ValueError, match="three first positions"):
+        measure_rotation(ring_states([0, 1, 0]), np.array([0, 1, 0]), np.arange(3))

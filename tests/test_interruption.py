@@ -205,3 +205,20 @@ def test_a_signal_asks_for_a_checkpoint_and_a_status_that_says_resumable(nursery
     result = check_finished(study, undisturbed)
     assert result.provenance["restarts"] == len(numbers)
     assert result.provenance["training_seconds"] > seconds[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2], ids=lambda n: n.name)
+def test_the_command_says_that_it_was_interrupted_and_goes_on_when_given_again(number, undisturbed, study):
+    command = [sys.executable, "-m", "lmrnn.cli", "train", "--config", str(study.config), "--cell", study.cell.hash]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
+    with subprocess.Popen(command, **options) as process:
+        lines = iter(process.stdout.readline, "")
+        assert any(line.startswith("step 0/") for line in lines)
+        process.send_signal(number)
+        said = "".join(lines)
+    assert process.returncode == EXIT_INTERRUPTED, said
+    assert "resumable" in said
+    done = subprocess.run(command, **options, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "resumed at step" in done.stdout
+    assert check_finished(study, undisturbed).provenance["restarts"] == 1

@@ -10,7 +10,8 @@ from lmrnn.batches import PaddedBatches
 from lmrnn.cells import MEASURES, read_cell, write_cell
 from lmrnn.errors import ConfigError, ConnectivityError, ResourceError
 from lmrnn.evaluation import always_fixate
-from lmrnn.training import Adam, Compute, Training, train
+from lmrnn.optimiser import Adam, clip
+from lmrnn.training import Compute, Training, train
 from tests.small_data import cell_spec, datasets
 
 LAYOUTS = ["padded", "stream"]
@@ -82,7 +83,7 @@ def test_history_has_a_row_before_the_first_step_at_every_evaluation_and_after_t
     np.testing.assert_allclose(history["task_decision_accuracy"].mean(1), history["decision_accuracy"])
     for name in CLOCKS:
         assert np.all(np.diff(history[name]) > 0)
-    assert set(result.test) == set(MEASURES)
+    assert set(result.test) == {*MEASURES, "always_fixate"}
     assert all(values.shape == (2,) for values in result.test.values())
 
 
@@ -122,6 +123,24 @@ def test_gradients_are_clipped_to_the_norm_over_all_parameters(monkeypatch):
     monkeypatch.setattr(training.optimiser, "step", spy)
     training.take_step()
     assert norms == pytest.approx([1e-3], rel=1e-3)
+
+
+@pytest.mark.parametrize("limit", [0.1, 3.0, 1e6])
+def test_clipping_is_that_of_torch(limit):
+    gradients = [torch.randn(shape, generator=torch.Generator().manual_seed(1)) for shape in ((40, 3), (7,))]
+    theirs = [torch.nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
+    for parameter, gradient in zip(theirs, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_(theirs, limit)
+    clip(gradients, limit)
+    for parameter, gradient in zip(theirs, gradients, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
+
+
+def test_a_gradient_that_is_not_finite_stays_so():
+    gradients = [torch.tensor([1.0, float("nan")])]
+    clip(gradients, 1.0)
+    assert torch.isnan(gradients[0]).any()
 
 
 def test_one_step_is_adam_on_the_clipped_gradient():

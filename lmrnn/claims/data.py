@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lmrnn.claims.speed import CONTROLS
-from lmrnn.claims.verdicts import claim_row, task_count, verdict_of_ratio
+from lmrnn.claims.speed import CONTROLS, ratio_of_best
+from lmrnn.claims.verdicts import claim_row, task_count
 from lmrnn.comparison import best_rates
 from lmrnn.curves import seed_trials_to_threshold
-from lmrnn.summary import paired_interval
 
 
 def data_rows(runs: pd.DataFrame, thresholds: Sequence[float]) -> Iterator[dict[str, Any]]:
@@ -37,37 +35,41 @@ def data_rows(runs: pd.DataFrame, thresholds: Sequence[float]) -> Iterator[dict[
     if needed.empty:
         return
     for (family, threshold), part in needed.groupby(["family", "threshold"], sort=False):
-        bounded = part.assign(log=np.log(part["trials"].clip(upper=part["largest"])))
+        limit = part["largest"].max()
+        bounded = part.assign(cost=part["trials"].clip(upper=limit))
         groups = {
-            kind: bounded[bounded["kind"] == kind].pivot_table(index="connectivity", columns="seed", values="log")
-            for kind in ("local", "full", "random", "full_matched")
+            kind: rows.pivot_table(index="connectivity", columns="seed", values="cost")
+            for kind, rows in bounded.groupby("kind")
         }
-        tasks = task_count(part["tasks"].iloc[0])
-        for kind, comparison in {"full": "full", **{kind: name for name, kind in CONTROLS.items()}}.items():
-            if len(groups[kind]) and len(groups["local"]):
-                role = "claim" if kind == "full" else "control"
-                values = _geometric_ratio(groups[kind], groups["local"])
-                text = (
-                    f"reached by {part[part['kind'] == kind]['reached'].sum()} of {(part['kind'] == kind).sum()} and "
+        if "local" not in groups:
+            continue
+        common = {
+            "threshold": threshold,
+            "tasks": task_count(part["tasks"].iloc[0]),
+            "unit": "ratio of trials per task",
+        }
+        for kind, name in {"full": "full", **{kind: name for name, kind in CONTROLS.items()}}.items():
+            if kind in groups:
+                yield _data_row(
+                    str(family), groups[kind], groups["local"], limit, part["smallest"].min(), kind, name, common
                 )
-                text += f"{part[part['kind'] == 'local']['reached'].sum()} of {(part['kind'] == 'local').sum()} cells"
-                yield claim_row(
-                    2, family, f"{comparison} / best local", **values, threshold=threshold, role=role, tasks=tasks,
-                    unit="ratio of trials per task", detail=text,
-                    verdict=verdict_of_ratio(values["low"], values["high"], values["seeds"]),
-                )  # fmt: skip
 
 
-def _geometric_ratio(upper: pd.DataFrame, lower: pd.DataFrame) -> dict[str, Any]:
-    """Geometric mean over seeds of the best of one group over that of the other; input in logarithms."""
-    seeds = [seed for seed in upper.columns if seed in lower.columns]
-    tops, bottoms = (group.reindex(columns=seeds).dropna().to_numpy() for group in (upper, lower))
-    if not seeds or not len(tops) or not len(bottoms):
-        return {"number": np.nan, "low": np.nan, "high": np.nan, "seeds": 0}
-
-    def statistic(index: np.ndarray) -> np.ndarray:
-        index = index.astype(int)
-        return np.exp(tops[:, index].mean(axis=-1).min(axis=0) - bottoms[:, index].mean(axis=-1).min(axis=0))
-
-    number, low, high = paired_interval([np.arange(len(seeds))], statistic)
-    return {"number": number, "low": low, "high": high, "seeds": len(seeds)}
+def _data_row(
+    family: str,
+    upper: pd.DataFrame,
+    lower: pd.DataFrame,
+    limit: float,
+    smallest: float,
+    kind: str,
+    name: str,
+    common: dict,
+) -> dict[str, Any]:
+    """One network's trials per task over the best local one's."""
+    found = ratio_of_best(upper, lower, limit, geometric=True)
+    enough = [bool(group.size) and (group <= smallest).all(axis=None) for group in (upper, lower)]
+    return claim_row(
+        2, family, f"{name} / best local", **common, role="claim" if kind == "full" else "control",
+        number=found.number, low=found.low, high=found.high, seeds=found.seeds, verdict=found.verdict,
+        detail=found.detail + ("; the smallest data size is enough for both" if all(enough) else ""),
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,58 +37,108 @@ def candidates(times: pd.DataFrame, kind: str, value: str = "restricted") -> pd.
     return rows.pivot_table(index=["connectivity", "learning_rate"], columns="seed", values=value)
 
 
-def ratio_of_best(upper: pd.DataFrame, lower: pd.DataFrame) -> dict[str, Any]:
-    """Restricted mean steps of the best of one group over that of the best of another.
+@dataclass(frozen=True)
+class Ratio:
+    """Best of one group over best of another.
 
-    The best (connectivity and learning rate) is the one of the smallest mean over seeds, chosen anew in every
-    resample of the bootstrap, so that the interval includes the luck of the choice.
+    Parameters
+    ----------
+    number, low, high : float
+        Ratio and its 95% interval; NaN where there is nothing to compare.
+    seeds : int
+        Seeds that it rests on.
+    names : tuple of str
+        Which network, at which rate, was the best of each group.
+    edges : tuple of bool
+        Whether each lies at the edge of the rates tried.
+    late : tuple of bool
+        Whether some seed of each never got there, so that its mean is a lower bound.
+    """
+
+    number: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    seeds: int = 0
+    names: tuple[str, str] = ("", "")
+    edges: tuple[bool, bool] = (False, False)
+    late: tuple[bool, bool] = (False, False)
+
+    @property
+    def verdict(self) -> str:
+        """Whether the ratio is greater than one; what a better rate or more training could turn stays undecided."""
+        return verdict_of_ratio(
+            self.low, self.high, self.seeds, (self.edges[0] or self.late[1], self.edges[1] or self.late[0])
+        )
+
+    @property
+    def detail(self) -> str:
+        """Which networks were compared, and what limits the comparison."""
+        text = " over ".join(self.names) if self.seeds else ""
+        words = [word for word, edge in zip(("first", "second"), self.edges, strict=True) if edge]
+        if words:
+            text += f"; the {' and the '.join(words)} at the edge of the rates tried"
+        bounds = {
+            (True, False): "at least this",
+            (False, True): "at most this",
+            (True, True): "neither always gets there",
+        }
+        return text + (f"; {bounds[self.late]}" if self.late in bounds else "")
+
+
+def ratio_of_best(upper: pd.DataFrame, lower: pd.DataFrame, limit: float, geometric: bool = False) -> Ratio:
+    """Mean cost of the best of one group over that of the best of another.
+
+    The best is the one of the smallest mean over seeds, chosen anew in every resample of the bootstrap, so that the
+    interval includes the luck of the choice.
 
     Parameters
     ----------
     upper, lower : pandas.DataFrame
-        From `candidates`; seeds that both have are used, and candidates that have them all.
+        One row per candidate, a column per seed, of costs > 0 (steps, trials per task). Compared are the seeds that both
+        have, and the candidates that have all of them.
+    limit : float
+        Cost at which a seed that never got there stands.
+    geometric : bool
+        Take the geometric mean over seeds.
 
     Returns
     -------
-    dict
-        number, low, high, seeds, the names of both choices (``upper``, ``lower``) and whether each lies at the edge of
-        the rates tried (``edges``). number is NaN if nothing can be compared.
+    Ratio
+        NaN if there is nothing to compare, or if no seed of either best ever got there.
     """
+    upper, lower = upper.dropna(axis=1, how="all"), lower.dropna(axis=1, how="all")
     seeds = [seed for seed in upper.columns if seed in lower.columns]
-    upper_full, lower_full = upper.reindex(columns=seeds).dropna(), lower.reindex(columns=seeds).dropna()
-    if not seeds or upper_full.empty or lower_full.empty:
-        return {
-            "number": np.nan,
-            "low": np.nan,
-            "high": np.nan,
-            "seeds": 0,
-            "upper": "",
-            "lower": "",
-            "edges": (False,) * 2,
-        }
+    groups = [group.reindex(columns=seeds).dropna() for group in (upper, lower)]
+    if not seeds or any(group.empty for group in groups):
+        return Ratio()
+    costs = [np.log(group.to_numpy(dtype=float)) if geometric else group.to_numpy(dtype=float) for group in groups]
 
     def statistic(index: np.ndarray) -> np.ndarray:  # (resamples, seeds) of positions of seeds
-        index = index.astype(int)
-        means = [group.to_numpy()[:, index].mean(axis=-1).min(axis=0) for group in (upper_full, lower_full)]
-        return means[0] / means[1]
+        best = [cost[:, index.astype(int)].mean(axis=-1).min(axis=0) for cost in costs]
+        return np.exp(best[0] - best[1]) if geometric else best[0] / best[1]
 
-    number, low, high = paired_interval([np.arange(len(seeds))], statistic)
-    chosen = [group.mean(axis=1).idxmin() for group in (upper_full, lower_full)]
-    edges = tuple(_at_edge(group, best) for group, best in zip((upper, lower), chosen, strict=True))
-    names = [f"{name} at {rate:g}" for name, rate in chosen]
-    return {
-        "number": number,
-        "low": low,
-        "high": high,
+    places = [int(cost.mean(axis=1).argmin()) for cost in costs]
+    chosen = [group.iloc[place] for group, place in zip(groups, places, strict=True)]
+    known = {
         "seeds": len(seeds),
-        "upper": names[0],
-        "lower": names[1],
-        "edges": edges,
+        "names": tuple(_name(one.name) for one in chosen),
+        "edges": tuple(_at_edge(group, one.name) for group, one in zip((upper, lower), chosen, strict=True)),
+        "late": tuple(bool((one >= limit).any()) for one in chosen),
     }
+    if all((one >= limit).all() for one in chosen):
+        return Ratio(**known)
+    number, low, high = paired_interval([np.arange(len(seeds))], statistic)
+    return Ratio(number, low, high, **known)
 
 
-def _at_edge(group: pd.DataFrame, best: tuple[str, float]) -> bool:
+def _name(candidate: object) -> str:
+    return "{} at {:g}".format(*candidate) if isinstance(candidate, tuple) else str(candidate)
+
+
+def _at_edge(group: pd.DataFrame, best: object) -> bool:
     """Whether the best rate is the smallest or largest tried with that connectivity (by any seed)."""
+    if not isinstance(best, tuple):
+        return False
     rates = group.loc[[best[0]]].index.get_level_values("learning_rate")
     return best[1] in (rates.min(), rates.max())
 
@@ -127,28 +178,10 @@ def speed_rows(times: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _speed_row(
     panel: str, part: pd.DataFrame, upper: pd.DataFrame, lower: pd.DataFrame, comparison: str, **common: Any
 ) -> dict:
-    found = ratio_of_best(upper, lower)
-    edges = found.pop("edges") if "both at" not in comparison else (found.pop("edges"), (False, False))[1]
-    detail = f"{found.pop('upper')} over {found.pop('lower')}{_edge_text(edges)}{_censored_text(part, upper, lower)}"
+    found = ratio_of_best(upper, lower, part["limit_steps"].max())
+    if "both at" in comparison:
+        found = replace(found, edges=(False, False))  # the rate is given, not chosen
     return claim_row(
-        1, panel, comparison, **common, **found, unit="ratio of steps", detail=detail,
-        verdict=verdict_of_ratio(found["low"], found["high"], found["seeds"], edges),
+        1, panel, comparison, **common, number=found.number, low=found.low, high=found.high, seeds=found.seeds,
+        unit="ratio of steps", verdict=found.verdict, detail=found.detail,
     )  # fmt: skip
-
-
-def _edge_text(edges: tuple[bool, bool]) -> str:
-    words = [word for word, edge in zip(("first", "second"), edges, strict=True) if edge]
-    return f"; the {' and the '.join(words)} at the edge of the rates tried" if words else ""
-
-
-def _censored_text(part: pd.DataFrame, upper: pd.DataFrame, lower: pd.DataFrame) -> str:
-    """Say that a ratio is a bound only, where a chosen network has seeds that never got there."""
-    limit = part["limit_steps"].max()
-    if upper.empty or lower.empty:
-        return ""
-    late = [bool((group.loc[group.mean(axis=1).idxmin()] >= limit).any()) for group in (upper, lower)]
-    return {
-        (True, False): "; at least this",
-        (False, True): "; at most this",
-        (True, True): "; neither always gets there",
-    }.get((late[0], late[1]), "")

@@ -174,10 +174,18 @@ def battery_names(spec: int | str | Sequence[str]) -> tuple[str, ...]:
         return order[:spec]
     if spec == "seq60":
         return order[:20] + order[42:82]
-    names = tuple(parse(name).name for name in ([spec] if isinstance(spec, str) else spec))
+    names = (spec,) if isinstance(spec, str) else tuple(spec)
+    # what is not even text cannot be looked up and gets its message from `parse`
+    return (_listed if all(isinstance(name, str) for name in names) else _listed.__wrapped__)(names)
+
+
+@cache
+def _listed(spec: tuple[str, ...]) -> tuple[str, ...]:
+    """Canonical names of a list of names; kept, because a sweep's plan asks for the same list thousands of times."""
+    names = tuple(parse(name).name for name in spec)
     if not names:
         raise TaskNameError("a battery needs at least one task; this list of names is empty")
-    if surplus := Counter(names) - Counter(order):
+    if surplus := Counter(names) - Counter(_canonical_order()):
         raise TaskNameError(f"listed too often: {', '.join(surplus)}. Name every task once (or use battery 132)")
     return names
 

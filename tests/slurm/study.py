@@ -86,7 +86,7 @@ class Study:
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "config.yaml"),
             *("--executor", "submitit", "--jobs", "1000", "--keep-going", "--latency-wait", "10"),
-            *("--scheduler", "greedy", *flags, *arguments),
+            *("--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1s", *flags, *arguments),
         ]
 
     def start(self, *arguments: str, **settings: object) -> None:

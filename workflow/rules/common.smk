@@ -50,14 +50,26 @@ TABLES = (
     "trials_to_threshold",
     "task_accuracy",
 )
-# figure: the table it shows
+MAPS = ("rate_threshold_map", "equal_synapses")
+ANALYSES = ("rotation", "clusters", "units", "tuning", "planes")
+# figure: the tables it shows
 FIGURES = {
-    "training_speed": "training_speed",
-    "steps_to_threshold": "steps_to_threshold",
-    "data_efficiency": "data_efficiency",
-    "trials_to_threshold": "trials_to_threshold",
-    "task_accuracy": "task_accuracy",
+    "training_speed": ["curves/training_speed"],
+    "steps_to_threshold": ["curves/steps_to_threshold"],
+    "data_efficiency": ["curves/data_efficiency"],
+    "trials_to_threshold": ["curves/trials_to_threshold"],
+    "task_accuracy": ["curves/task_accuracy"],
 }
+CLAIM_FIGURES = {
+    "rate_threshold_map": ["curves/rate_threshold_map"],
+    "equal_synapses": ["curves/equal_synapses"],
+    "sheets": ["analysis/units", "analysis/clusters"],
+    "tuning": ["analysis/tuning", "analysis/units"],
+    "autapses": ["analysis/units", "analysis/tuning"],
+    "rings": ["analysis/planes", "analysis/rotation"],
+}
+if STUDY["claims"]:
+    FIGURES |= CLAIM_FIGURES
 
 
 def dataset_memory_mb(wildcards):
@@ -83,6 +95,7 @@ def study_outputs():
         *CELL_FILES,
         f"{FOLDER}/cells.csv",
         *expand(f"{FOLDER}/curves/{{table}}.csv", table=TABLES),
+        *(expand(f"{FOLDER}/claims.{{ending}}", ending=("csv", "html")) if STUDY["claims"] else ()),
         *expand(f"{FOLDER}/figures/{{figure}}.{{ending}}", figure=FIGURES, ending=("png", "svg")),
     ]
 

@@ -45,15 +45,19 @@ rule compute_curves:
 
 
 # One rule for each figure, because a caption belongs to a rule.
-for figure, table in FIGURES.items():
+for figure, tables in FIGURES.items():
 
     rule:
         name:
             f"draw_{figure}"
         input:
-            table=f"{FOLDER}/curves/{table}.csv",
+            [f"{FOLDER}/{table}.csv" for table in tables],
         output:
-            png=report(f"{FOLDER}/figures/{figure}.png", caption=f"../report/{figure}.rst", category="Curves"),
+            png=report(
+                f"{FOLDER}/figures/{figure}.png",
+                caption=f"../report/{figure}.rst",
+                category="Networks" if "analysis" in tables[0] else "Curves",
+            ),
             svg=f"{FOLDER}/figures/{figure}.svg",
         log:
             f"{RESULTS}/logs/{STUDY['study']}/draw_{figure}.log",

@@ -4,4 +4,4 @@ from lmrnn.command import logged
 from lmrnn.pipeline import draw_figure
 
 with logged(snakemake.log[0]):
-    draw_figure(snakemake.params.figure, snakemake.input.table, snakemake.output.png, snakemake.params.palette)
+    draw_figure(snakemake.params.figure, snakemake.input, snakemake.output.png, snakemake.params.palette)

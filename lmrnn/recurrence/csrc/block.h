@@ -8,6 +8,9 @@
 
 #include "problem.h"
 #include "vector.h"
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 /* From time step `t` on (and before the trial's next change), trial `s` has rule `k`. */
 typedef struct {
@@ -43,21 +46,26 @@ typedef struct {
 } Block;
 
 typedef struct {
-    char *next, *end;
+    char *next;
+    int guarded;
 } Arena;
 
+/* Room for an array, with a cache line after it that nothing may touch: the address sanitizer watches it. */
 static void *take(Arena *a, int64_t bytes) {
-    void *start = a->next;
-    a->next += (bytes + 127) / 64 * 64; /* one line between arrays: a vector may be read past an end */
+    char *start = a->next;
+    a->next += (bytes + 63) / 64 * 64 + 64;
+#ifdef __SANITIZE_ADDRESS__
+    if (a->guarded) __asan_poison_memory_region(start + bytes, (size_t)(a->next - start - bytes));
+#endif
     return start;
 }
 
 /* Whether the derivative of the nonlinearity must be kept: for relu and tanh without leak, h gives it. */
 static int needs_slope(const Problem *p) { return p->gradients && (p->nonlinearity == SOFTPLUS || p->leak != 1); }
 
-/* Lay a block's arrays out from `start`; return the end. With start = null only the size is of use. */
-static char *lay_out(Block *b, const Problem *p, int64_t width, char *start) {
-    Arena a = {start, 0};
+/* Lay a block's arrays out from `start`; return the end. Not `guarded`, only the size is asked for. */
+static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int guarded) {
+    Arena a = {start, guarded};
     const int64_t N = p->neurons, T = p->steps, real = sizeof(REAL), cells = N * width;
     b->p = p;
     b->neurons = N;

@@ -113,7 +113,7 @@ static int64_t members_bytes(const Problem *p) { return (p->batch * 8 + 63) / 64
 
 int64_t NAME(bytes)(const Problem *p) {
     Block b;
-    return (int64_t)(intptr_t)lay_out(&b, p, block_width(p->batch), (char *)members_bytes(p));
+    return (int64_t)(intptr_t)lay_out(&b, p, block_width(p->batch), (char *)members_bytes(p), 0);
 }
 
 static int rules_exist(const Problem *p) {
@@ -127,7 +127,7 @@ int NAME(run)(Problem *p) {
     if (NAME(bytes)(p) > p->workspace_bytes) return -1;
     int64_t *members = p->workspace, counted = 0;
     Block b;
-    lay_out(&b, p, block_width(p->batch), (char *)p->workspace + members_bytes(p));
+    lay_out(&b, p, block_width(p->batch), (char *)p->workspace + members_bytes(p), 1);
     if (sort_by_length(p, members) != p->batch) return -2;
     if (!rules_exist(p)) return -3;
     for (int64_t i = 0; p->gradients && i < p->steps * p->batch; i++) counted += p->labels[i] >= 0;
@@ -148,6 +148,9 @@ int NAME(run)(Problem *p) {
         if (p->gradients) run_backward(&b);
     }
     if (p->gradients) finish_gradients(&b);
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(p->workspace, (size_t)p->workspace_bytes);
+#endif
     p->loss = counted ? loss / (double)counted : NAN;
     return 0;
 }

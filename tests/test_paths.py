@@ -1,0 +1,199 @@
+"""Every path of the recurrence computes the same thing: tested against the reference path in float64."""
+
+import copy
+import os
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lmrnn.batches import Batch
+from lmrnn.connectivity import Connectivity, build_connectivity
+from lmrnn.errors import ConfigError
+from lmrnn.network import LMRNN
+from lmrnn.recurrence import choose_path, dense, get_path, kernel, reference
+
+# LMRNN_EXAMPLES: how many random problems; fewer where a slow build of the kernel runs them
+EXAMPLES = settings(
+    max_examples=int(os.environ.get("LMRNN_EXAMPLES", 60)),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
+compiled = pytest.mark.skipif(kernel.why_not() is not None, reason=f"{kernel.why_not()}")
+FAST_PATHS = ["dense", pytest.param("kernel", marks=compiled)]
+
+
+@st.composite
+def connectivities(draw):
+    """Any set of synapses, not symmetric, also none; or a sheet, whose neighbours share columns."""
+    neurons = draw(st.integers(1, 40))
+    if draw(st.booleans()):
+        side = draw(st.integers(2, 7))
+        return build_connectivity({"kind": "local", "radius": 2, "boundary": "torus"}, side * side)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    post, pre = np.nonzero(rng.random((neurons, neurons)) < draw(st.sampled_from([0, 0.05, 0.3, 1])))
+    return Connectivity(neurons, post.astype(np.int64), pre.astype(np.int64), "any")
+
+
+@st.composite
+def problems(draw):
+    """A network, a batch for it, perhaps an initial state, perhaps recurrent noise."""
+    tasks, seed = draw(st.integers(1, 5)), draw(st.integers(0, 2**32))
+    generator = torch.Generator().manual_seed(seed)
+    options = {
+        "nonlinearity": draw(st.sampled_from(["relu", "softplus", "tanh"])),
+        "leak": draw(st.sampled_from([1.0, 0.2, 0.7])),
+        "recurrent_noise": draw(st.sampled_from([0.0, 0.1])),
+    }
+    network = LMRNN(draw(connectivities()), tasks, initialisation="gaussian", generator=generator, **options)
+    batch = random_batch(draw(st.integers(1, 25)), draw(st.integers(1, 140)), tasks, seed, draw(st.booleans()))
+    steps, trials = batch.labels.shape
+    state = torch.rand((trials, network.neurons), generator=generator) if draw(st.booleans()) else None
+    return network, batch, state, network.draw_noise(steps, trials, generator)
+
+
+def random_batch(steps, trials, tasks, seed=0, padded=True):
+    """Trials of random lengths with a rule each, or streams whose rule changes; rings silent at most time steps."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, steps + 1, trials) if padded else np.full(trials, steps)
+    lengths[rng.integers(trials)] = steps
+    padding = np.arange(steps)[:, None] >= lengths  # (T, B)
+    observations = rng.standard_normal((steps, trials, 33)).astype(np.float32)
+    observations[..., 1:] *= rng.random((steps, trials, 1)) < 0.4
+    observations[padding] = 0
+    labels = np.where(padding, -1, rng.integers(0, 17, (steps, trials)))
+    rule = rng.integers(0, tasks, (1, trials) if padded else (steps, trials))
+    rule = np.broadcast_to(rule, (steps, trials)).copy()
+    arrays = (observations, rule, labels, lengths, lengths - 1)
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def distance(values, right):
+    """Norm of the difference, relative to the norm of what is right (of 1e-3, where that is larger)."""
+    return float((values.double() - right).norm() / right.norm().clamp(min=1e-3))
+
+
+def gradient(network):
+    """The gradient of all parameters as one vector."""
+    return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+
+
+def doubled(network, batch, *tensors):
+    """The same problem in float64."""
+    wide = [None if tensor is None else tensor.double() for tensor in tensors]
+    return copy.deepcopy(network).double(), batch.to(dtype=torch.float64), *wide
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", FAST_PATHS)
+@EXAMPLES
+@given(problem=problems())
+def test_losses_and_gradients_equal_the_reference(name, dtype, problem):
+    network, batch, state, noise = problem
+    right, *wide = doubled(*problem)
+    right_loss, right_state = reference.loss_and_gradients(right, *wide)
+    cast = [None if tensor is None else tensor.to(dtype) for tensor in (state, noise)]
+    network = network.to(dtype)
+    loss, final_state = get_path(name).loss_and_gradients(network, batch.to(dtype=dtype), *cast)
+    assert distance(loss, right_loss) <= TOLERANCE[dtype]
+    for (parameter, p), (_, q) in zip(network.named_parameters(), right.named_parameters(), strict=True):
+        assert p.grad.shape == p.shape
+        # one parameter's gradient alone may be a small difference of large sums
+        assert distance(p.grad, q.grad) <= 10 * TOLERANCE[dtype], parameter
+    assert distance(gradient(network), gradient(right)) <= TOLERANCE[dtype]
+    whole = batch.lengths == len(batch.labels)  # without padding
+    assert distance(final_state[whole], right_state[whole]) <= 10 * TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("name", FAST_PATHS)
+@EXAMPLES
+@given(problem=problems())
+def test_logits_and_states_equal_the_reference(name, problem):
+    inside = problem[1].labels >= 0
+    for function in ("logits", "states"):
+        result = getattr(get_path(name), function)(*problem)
+        right = getattr(reference, function)(*doubled(*problem))
+        assert result.shape == right.shape
+        assert not result.requires_grad
+        assert distance(result[inside], right[inside]) <= 1e-5
+
+
+@pytest.mark.parametrize("nonlinearity", ["relu", "softplus", "tanh"])
+@pytest.mark.parametrize("name", ["reference", *FAST_PATHS])
+def test_gradients_are_what_the_loss_does_when_a_weight_moves(name, nonlinearity):
+    path, batch = get_path(name), random_batch(5, 3, 2, seed=1).to(dtype=torch.float64)
+    connectivity = build_connectivity({"kind": "random", "density": 0.5}, 6)
+    network = LMRNN(connectivity, 2, nonlinearity, leak=0.6, initialisation="gaussian").double()
+
+    class Loss(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *parameters):
+            for own, given_ in zip(network.parameters(), parameters, strict=True):
+                own.data.copy_(given_)
+            with torch.enable_grad():
+                loss, _ = path.loss_and_gradients(network, batch)
+            ctx.save_for_backward(*(own.grad.clone() for own in network.parameters()))
+            return loss
+
+        @staticmethod
+        def backward(ctx, scale):
+            return tuple(scale * gradient for gradient in ctx.saved_tensors)
+
+    values = [parameter.detach().clone().requires_grad_() for parameter in network.parameters()]
+    assert torch.autograd.gradcheck(Loss.apply, values, eps=1e-6, atol=1e-7, fast_mode=False)
+
+
+@pytest.mark.parametrize("name", FAST_PATHS)
+def test_gradients_replace_those_of_the_step_before(name):
+    network, batch = LMRNN(build_connectivity({"kind": "full"}, 8), 2), random_batch(6, 4, 2)
+    get_path(name).loss_and_gradients(network, batch)
+    once = [parameter.grad.clone() for parameter in network.parameters()]
+    get_path(name).loss_and_gradients(network, batch)
+    assert all(torch.equal(parameter.grad, first) for parameter, first in zip(network.parameters(), once, strict=True))
+
+
+@pytest.mark.parametrize("name", FAST_PATHS)
+def test_a_diverged_network_has_no_finite_loss(name):
+    network, batch = LMRNN(build_connectivity({"kind": "local", "radius": 3}, 16), 2), random_batch(6, 4, 2)
+    network.recurrent.data[3] = torch.nan
+    loss, _ = get_path(name).loss_and_gradients(network, batch)
+    assert torch.isnan(loss)
+
+
+def test_the_choice_follows_device_and_density(monkeypatch):
+    sparse = LMRNN(build_connectivity({"kind": "local", "radius": 3}, 256), 2)
+    full = LMRNN(build_connectivity({"kind": "full"}, 256), 2)
+    monkeypatch.setattr(kernel, "_load", lambda: kernel._Library.__new__(kernel._Library))
+    assert choose_path(sparse, "cpu") == "kernel"
+    assert choose_path(full, "cpu", "dense") == "dense"
+    assert choose_path(sparse, "cuda") == "dense"
+    with pytest.raises(ConfigError, match="runs on the CPU"):
+        choose_path(sparse, "cuda", "kernel")
+
+
+def test_without_a_compiled_kernel_the_slower_path_is_taken_and_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("LMRNN_KERNEL", str(tmp_path / "missing.so"))
+    monkeypatch.setattr(kernel, "_load", kernel._load.__wrapped__)
+    network = LMRNN(build_connectivity({"kind": "local", "radius": 3}, 16), 2)
+    with pytest.warns(UserWarning, match=r"slower dense path: no compiled kernel at .*missing\.so"):
+        assert choose_path(network, "cpu") == "dense"
+    with pytest.raises(ConfigError, match="no compiled kernel"):
+        choose_path(network, "cpu", "kernel")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@EXAMPLES
+@given(problem=problems())
+def test_the_dense_path_on_a_gpu_equals_the_cpu(problem):
+    network, batch, state, noise = problem
+    there = copy.deepcopy(network).cuda()
+    moved = [None if tensor is None else tensor.cuda() for tensor in (state, noise)]
+    loss, _ = dense.loss_and_gradients(network, batch, state, noise)
+    loss_there, _ = dense.loss_and_gradients(there, batch.to("cuda"), *moved)
+    assert distance(loss_there.cpu(), loss.double()) <= 1e-5
+    for p, q in zip(network.parameters(), there.parameters(), strict=True):
+        assert distance(q.grad.cpu(), p.grad.double()) <= 1e-4

@@ -1,0 +1,10 @@
+"""Look into the best network of each kind."""
+
+from lmrnn.command import logged
+from lmrnn.config import validate_config
+from lmrnn.pipeline import analyse_networks
+from lmrnn.sweep import cells_of
+
+with logged(snakemake.log[0]):
+    study = validate_config(snakemake.config)
+    analyse_networks(cells_of(study), study, snakemake.input.table, [str(path) for path in snakemake.output])

@@ -1,0 +1,11 @@
+"""Measure the paper's claims on the study's cells."""
+
+from lmrnn.command import logged
+from lmrnn.config import validate_config
+from lmrnn.pipeline import measure_claims
+from lmrnn.sweep import cells_of
+
+with logged(snakemake.log[0]):
+    study = validate_config(snakemake.config)
+    tables = snakemake.input.table, snakemake.input.rotation
+    measure_claims(cells_of(study), study, *tables, snakemake.output.claims, snakemake.output.page)

@@ -51,7 +51,7 @@ def variants() -> dict[str, list[str]]:
 
 
 def units(wanted: Iterable[str] | None = None) -> list[tuple[str, str, list[str]]]:
-    """Return what to compile: (object's name, source's name, flags) for the variants, each precision, the dispatcher."""
+    """Return what to compile, as (object's name, source's name, flags): variants in each precision, dispatcher."""
     chosen = {name: flags for name, flags in variants().items() if wanted is None or name in wanted}
     listed = [("dispatch", "dispatch.c", [f"-DHAVE_{name.upper()}" for name in chosen])]
     for name, flags in chosen.items():
@@ -61,9 +61,7 @@ def units(wanted: Iterable[str] | None = None) -> list[tuple[str, str, list[str]
     return listed
 
 
-def compile_library(
-    root: Path, library: Path, extra: Iterable[str] = (), wanted: Iterable[str] | None = None
-) -> None:
+def compile_library(root: Path, library: Path, extra: Iterable[str] = (), wanted: Iterable[str] | None = None) -> None:
     """Compile every unit and link them into one shared library, replacing it only when all succeeded.
 
     Parameters

@@ -16,12 +16,14 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from lmrnn.errors import DamagedFileError
-from lmrnn.storage import open_h5, write_h5
+from lmrnn.cell_checks import MEASURES, STATUSES, check_result
+from lmrnn.errors import DamagedFileError, LmrnnError
+from lmrnn.storage import open_h5, read_array, read_text, write_h5
+
+__all__ = ["CELL_SCHEMA", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row", "cells_table"]
+__all__ += ["read_cell", "write_cell"]
 
 CELL_SCHEMA = 1
-STATUSES = ("completed", "diverged")
-MEASURES = ("decision_accuracy", "trial_accuracy", "final_step_accuracy", "fixation_break_rate")
 
 
 @dataclass(frozen=True)
@@ -126,35 +128,27 @@ def read_cell(path: Path | str, spec: Mapping[str, Any] | None = None, weights: 
     """
     do = "Delete it and run the same command again: only this cell is trained anew"
     with open_h5(path, "cell", CELL_SCHEMA, do) as file:
-        try:
-            result = CellResult(
-                spec=json.loads(file.attrs["spec"]),
-                status=str(file.attrs["status"]),
-                history={key: values[()] for key, values in file["history"].items()},
-                test={key: values[()] for key, values in file["test"].items()},
-                weights={key: values[()] for key, values in file["weights"].items()} if weights else {},
-                provenance=json.loads(file.attrs["provenance"]),
-            )
-        except (KeyError, ValueError, TypeError) as error:
-            raise DamagedFileError(
-                Path(path), f"this cell file lacks a part or holds a wrong one: {error}", do
-            ) from error
-    _check_result(Path(path), result, do)
-    if spec is not None and canonical_json(dict(spec)) != canonical_json(result.spec):
+        result = CellResult(
+            spec=json.loads(read_text(file, "spec")),
+            status=read_text(file, "status"),
+            history=_read_group(file, "history"),
+            test=_read_group(file, "test"),
+            weights=_read_group(file, "weights") if weights else {},
+            provenance=json.loads(read_text(file, "provenance")),
+        )
+        found = canonical_json(result.spec)
+    if spec is not None and canonical_json(dict(spec)) != found:
         raise DamagedFileError(Path(path), "this file holds another cell than its name says", do)
+    try:
+        check_result(result)
+    except (AttributeError, KeyError, TypeError, ValueError, LmrnnError) as error:
+        what = f"this cell file lacks a part or holds a wrong one: {error}"
+        raise DamagedFileError(Path(path), what, do) from error
     return result
 
 
-def _check_result(path: Path, result: CellResult, do: str) -> None:
-    """Refuse a file whose parts do not fit each other."""
-    lacking = [name for name in ("step", *MEASURES) if name not in result.history]
-    lacking += [f"test/{name}" for name in MEASURES if name not in result.test]
-    if result.status not in STATUSES:
-        raise DamagedFileError(path, f"status {result.status!r} is none of {', '.join(STATUSES)}", do)
-    if lacking:
-        raise DamagedFileError(path, f"this cell file lacks {', '.join(lacking)}", do)
-    if len({len(result.history[name]) for name in ("step", *MEASURES)}) != 1:
-        raise DamagedFileError(path, "the columns of its history differ in length", do)
+def _read_group(file: h5py.File, name: str) -> dict[str, np.ndarray]:
+    return {key: read_array(file, f"{name}/{key}") for key in file[name]}
 
 
 def _last(values: np.ndarray) -> float:

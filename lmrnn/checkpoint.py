@@ -24,10 +24,11 @@ import numpy as np
 import torch
 
 from lmrnn.cells import canonical_json
+from lmrnn.checkpoint_checks import check_moment
 from lmrnn.errors import DamagedFileError
 from lmrnn.provenance import Stopwatch, peak_memory_mb
 from lmrnn.recurrence import PATHS
-from lmrnn.storage import open_h5, temporaries, write_h5
+from lmrnn.storage import open_h5, read_array, read_text, temporaries, write_h5
 
 if TYPE_CHECKING:
     from lmrnn.training import Training
@@ -123,6 +124,7 @@ def restore(training: Training, snapshot: Snapshot) -> str:
             _fill(getattr(training.optimiser, key)[position], arrays[f"adam/{name}/{key}"])
     if values["path"] not in PATHS:
         raise ValueError(f"path is {values['path']!r}")
+    check_moment(training)
     return values["path"]
 
 
@@ -199,7 +201,8 @@ def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], Non
             yield _read(file, spec)
         except DamagedFileError as error:
             warn(f"warning: checkpoint not used: {error}")
-            file.unlink()
+            if file.is_file():
+                file.unlink()
 
 
 def _read(path: Path, spec: dict[str, Any]) -> Snapshot:
@@ -210,14 +213,11 @@ def _read(path: Path, spec: dict[str, Any]) -> Snapshot:
 
         def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
             if isinstance(item, h5py.Dataset):
-                arrays[name] = item[()]
+                arrays[name] = read_array(file, name)
 
-        try:
-            stored, values = json.loads(file.attrs["spec"]), json.loads(file.attrs["values"])
-            file.visititems(collect)
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise DamagedFileError(path, f"this checkpoint lacks a part or holds a wrong one: {error}", do) from error
-    if canonical_json(stored) != canonical_json(spec):
+        stored, values = canonical_json(json.loads(read_text(file, "spec"))), json.loads(read_text(file, "values"))
+        file.visititems(collect)
+    if stored != canonical_json(spec):
         raise DamagedFileError(path, "this is the checkpoint of another cell (its spec differs)", do)
     return Snapshot(values, arrays)
 

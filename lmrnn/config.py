@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,28 @@ from lmrnn.errors import ConfigError
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
 # YAML 1.1 reads 1e-3 as text because it lacks the dot; people write it all the same
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+# Far beyond any study: a file that has more, or goes deeper, repeats itself through YAML's aliases.
+_MOST_VALUES, _MOST_LEVELS = 100_000, 20
+_LARGEST = 2**63 - 1
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML, but a key that stands twice is an error; YAML itself would silently take the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                what = f"the key {_brief(key.value)} stands twice; which one is meant? Leave one out"
+                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return node
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:100]} ... ({len(text)} characters)"
 
 
 @cache
@@ -64,14 +86,37 @@ def load_config(path: Path | str) -> dict[str, Any]:
     ConfigError
         When the file cannot be read or a key or value is not allowed.
     """
+    return validate_config(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path | str) -> object:
+    """Read a YAML file in which no key stands twice.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+
+    Returns
+    -------
+    object
+        What it says.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be read.
+    """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError as error:
         known = ", ".join(sorted(str(found) for found in Path(path).parent.glob("*.yaml")))
         raise ConfigError(f"{path}: no such configuration file; in that folder are: {known or 'none'}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not a configuration: lists or mappings too deep in each other") from error
+    # PyYAML lets these through from what it makes of dates, numbers and its own tags
+    except (OSError, yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
-    return validate_config(content, str(path))
 
 
 def validate_config(config: object, where: str = "config") -> dict[str, Any]:
@@ -96,7 +141,7 @@ def validate_config(config: object, where: str = "config") -> dict[str, Any]:
     """
     if not isinstance(config, Mapping):
         raise ConfigError(f"{where}: a configuration is a mapping of keys to values, not {type(config).__name__}")
-    plain = _numbers(config)
+    plain = _plain(config, where, iter(range(_MOST_VALUES)))
     if isinstance(plain.get("grid"), dict):
         plain["grid"] = [plain["grid"]]
     validator = jsonschema.Draft202012Validator(schema())
@@ -106,14 +151,20 @@ def validate_config(config: object, where: str = "config") -> dict[str, Any]:
     return _with_defaults(plain, schema())
 
 
-def _numbers(value: object) -> Any:
-    """Plain copy in which text that is a number has become one."""
+def _plain(value: object, where: str, values_left: Iterator[int], level: int = 0) -> Any:
+    """Plain copy in which text that is a number has become one, and a whole number is an integer."""
+    if next(values_left, None) is None or level > _MOST_LEVELS:
+        raise ConfigError(f"{where}: over {_MOST_VALUES} values or {_MOST_LEVELS} levels (an alias in itself?)")
     if isinstance(value, Mapping):
-        return {str(key): _numbers(item) for key, item in value.items()}
+        return {str(key): _plain(item, f"{where}: {key}", values_left, level + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_numbers(item) for item in value]
+        return [_plain(item, where, values_left, level + 1) for item in value]
     if isinstance(value, str) and _NUMBER.fullmatch(value) and re.search(r"[eE.]", value):
-        return float(value)
+        value = float(value)
+    if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:  # NaN is not, either
+        raise ConfigError(f"{where}: not a finite number of at most {_LARGEST}")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 1e4 steps are 10000 steps
     return value
 
 
@@ -144,15 +195,16 @@ def _explain(error: jsonschema.ValidationError) -> str:
         "maximum": lambda v: f"at most {v}",
         "minItems": lambda v: f"a list of at least {v}",
         "minLength": lambda v: f"at least {v} character(s)",
+        "maxLength": lambda v: f"at most {v} characters",
         "pattern": lambda v: f"text that matches {v}",
         "oneOf": lambda v: error.schema.get("description", "one of the forms in config/README.md"),
     }.get(error.validator, lambda v: f"{error.validator} {v}")(error.validator_value)
-    return f"{key} is {error.instance!r}; allowed: {allowed}"
+    return f"{key} is {_brief(error.instance)}; allowed: {allowed}"
 
 
 def _explain_unknown(error: jsonschema.ValidationError, key: str) -> str:
     known = list(error.schema["properties"])
     unknown = next(name for name in error.instance if name not in known)
-    near = difflib.get_close_matches(str(unknown), known, 1)
+    near = difflib.get_close_matches(str(unknown)[:40], known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{key}: unknown key {unknown!r}{hint} Allowed: {', '.join(sorted(known))}"
+    return f"{key}: unknown key {_brief(unknown)}{hint} Allowed: {', '.join(sorted(known))}"

@@ -137,7 +137,7 @@ def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:
     """
     given = {"kind": spec} if isinstance(spec, str) else dict(spec)
     name = given.pop("kind", None)
-    if name not in KINDS:
+    if not isinstance(name, str) or name not in KINDS:
         raise ConnectivityError(f"connectivity kind is {name!r}{_nearest(name, KINDS)}; allowed: {', '.join(KINDS)}")
     keys = KINDS[name].keys
     for key in given:

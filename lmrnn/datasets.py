@@ -9,20 +9,20 @@ from typing import Any
 import h5py
 import numpy as np
 
+from lmrnn.dataset_checks import check_columns, check_rows
 from lmrnn.dataset_spec import SPLITS, DatasetSpec
-from lmrnn.errors import ConfigError, DamagedFileError
+from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.generation import (
     GENERATOR_VERSION,
-    PARAMETER_COLUMNS,
-    TRIAL_COLUMNS,
     Dataset,
     assemble,
+    column_shapes,
     dataset_bytes,
     fill_rows,
     generate,
     trial_columns,
 )
-from lmrnn.storage import lock, open_h5, temporaries, write_h5
+from lmrnn.storage import lock, open_h5, read_array, read_text, temporaries, write_h5
 from lmrnn.tasks import CHANNELS
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
 
 DATASET_SCHEMA = 1
 _DO = "Delete it and run the same command again: it is generated anew, with the same trials"
-_ARRAYS = ("observations", "labels", *TRIAL_COLUMNS, *PARAMETER_COLUMNS)
 
 
 def generate_dataset(spec: DatasetSpec, path: Path | str) -> None:
@@ -71,9 +70,12 @@ def generate_dataset(spec: DatasetSpec, path: Path | str) -> None:
 
 def _is_finished(path: Path, spec: DatasetSpec) -> bool:
     """Whether a file is this dataset; False where it may be replaced, an error where it is somebody else's."""
+    foreign = DamagedFileError(path, "in the place of a dataset lies a file of another kind", "Move it away")
+    if not path.is_file():
+        raise foreign
     with open(path, "rb") as handle:
         if not handle.read(64).startswith(b"lmrnn dataset "):
-            raise DamagedFileError(path, "in the place of a dataset lies a file of another kind", "Move it away")
+            raise foreign
     try:
         with open_h5(path, "dataset", DATASET_SCHEMA, _DO) as file:
             found, current = _read_spec(path, file), file.attrs["generator_version"] == GENERATOR_VERSION
@@ -99,8 +101,8 @@ def _fill(file: h5py.File, spec: DatasetSpec) -> None:
 
 def _read_spec(path: Path, file: h5py.File) -> DatasetSpec:
     try:
-        return DatasetSpec.from_json(str(file.attrs["spec"]))
-    except (KeyError, ConfigError) as error:
+        return DatasetSpec.from_json(read_text(file, "spec"))
+    except (KeyError, ValueError, LmrnnError) as error:
         raise DamagedFileError(path, f"its spec cannot be read: {error}", _DO) from error
 
 
@@ -149,7 +151,9 @@ def load_dataset(path: Path | str, spec: DatasetSpec | None = None) -> Dataset:
         if version != GENERATOR_VERSION:
             what = f"its trials come from generator version {version}, this version of lmrnn has {GENERATOR_VERSION}"
             raise DamagedFileError(path, what, _DO)
-        try:
-            return assemble(found, {name: file[name][()] for name in _ARRAYS})
-        except KeyError as error:
-            raise DamagedFileError(path, f"it lacks a part: {error}", _DO) from error
+        columns = {name: read_array(file, name, *expected) for name, expected in column_shapes(found).items()}
+        steps = check_columns(found, columns)
+        observations = read_array(file, "observations", np.float32, (steps, CHANNELS))
+        labels = read_array(file, "labels", np.int8, (steps,))
+    check_rows(path, observations, labels, _DO)
+    return assemble(found, {"observations": observations, "labels": labels, **columns})

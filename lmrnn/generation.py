@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,24 @@ def _draw_block(spec: DatasetSpec, task: Task, occurrence: int, block: int, n: i
     return draw(task, BLOCK, _block_stream(spec, task, occurrence, block, "draws"), spec.dt, spec.definition)[:n]
 
 
+def column_shapes(spec: DatasetSpec) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of everything that has one row per trial.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        Which dataset.
+
+    Returns
+    -------
+    dict of str to tuple
+        The keys of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS`; type of number, and shape with n rows.
+    """
+    types = {**TRIAL_COLUMNS, **PARAMETER_COLUMNS}
+    widths = {name: (_WIDTH[name],) if name in _WIDTH else () for name in types}
+    return {name: (dtype, (spec.n_trials, *widths[name])) for name, dtype in types.items()}
+
+
 def trial_columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
     """Everything that has one row per trial.
 
@@ -148,9 +167,9 @@ def trial_columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
     dict of str to numpy.ndarray
         The keys of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS`, each with n rows.
     """
-    shapes = {name: (spec.n_trials, _WIDTH[name]) if name in _WIDTH else (spec.n_trials,) for name in PARAMETER_COLUMNS}
+    shapes = column_shapes(spec)
     columns = {
-        name: np.full(shapes[name], np.nan if name == "coherence" else -1, dtype)
+        name: np.full(shapes[name][1], np.nan if name == "coherence" else -1, dtype)
         for name, dtype in PARAMETER_COLUMNS.items()
     }
     for channel, task, occurrence in _entries(spec):
@@ -244,6 +263,7 @@ def assemble(spec: DatasetSpec, arrays: Mapping[str, np.ndarray]) -> Dataset:
     return Dataset(spec, **parts, parameters={name: arrays[name] for name in PARAMETER_COLUMNS})
 
 
+@cache
 def dataset_bytes(spec: DatasetSpec) -> int:
     """Size of a dataset's file before it exists, from the mean length of each task's trials.
 

@@ -29,8 +29,6 @@ def rate_threshold_map(times: pd.DataFrame) -> pd.DataFrame:
         where neither ever gets there), how many of how many cells got there, and ``bound``: ``>`` or ``<`` where the
         ratio is a bound because some cell never did.
     """
-    if times.empty:
-        return pd.DataFrame()
     largest = times["trials_per_task"] == times.groupby("family")["trials_per_task"].transform("max")
     shown = times[largest & times["kind"].isin(["local", "full"])]
     shown = shown.assign(restricted=shown["steps"].where(shown["reached"], shown["limit_steps"]))
@@ -40,7 +38,8 @@ def rate_threshold_map(times: pd.DataFrame) -> pd.DataFrame:
         sides = {kind: _best(part[part["kind"] == kind]) for kind in ("local", "full")}
         if None not in sides.values():
             rows.append({**dict(zip(keys, key, strict=True)), **_compare(sides["local"], sides["full"])})
-    return pd.DataFrame(rows)
+    columns = [*keys, "local", "local_steps", "full_steps", "ratio", "bound", "local_reached", "full_reached", "cells"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _best(part: pd.DataFrame) -> dict[str, Any] | None:
@@ -96,7 +95,7 @@ def equal_synapses(times: pd.DataFrame) -> pd.DataFrame:
         if len(matched):
             both = pd.concat([full[full["network_neurons"] == size], matched])
             rows += _at_equal_synapses(both, {"tasks": tasks, "layout": layout})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["tasks", "layout", "network", "threshold", "median"])
 
 
 def _at_equal_synapses(part: pd.DataFrame, where: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ SHA-256 of all that follows, so that a single changed byte is noticed before any
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
@@ -17,8 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from lmrnn.errors import BusyError, DamagedFileError, ResourceError
+from lmrnn.errors import DamagedFileError, ResourceError
+from lmrnn.locking import lock
+from lmrnn.sink import Sink
+
+__all__ = ["atomic_path", "lock", "open_h5", "read_array", "read_text", "temporaries", "write_h5", "write_text"]
 
 USER_BLOCK = 512
 MAGIC = "lmrnn"
@@ -126,48 +130,6 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def lock(path: Path | str, wait: bool = True) -> Iterator[None]:
-    """Hold a file for this process alone; the lock goes with the process, however it ends.
-
-    Parameters
-    ----------
-    path : Path or str
-        Lock file; made, and removed when the lock is given back.
-    wait : bool
-        Wait for the other process; else raise at once.
-
-    Raises
-    ------
-    BusyError
-        When another process holds it and `wait` is false.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with open(path, "a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError as error:
-                raise BusyError(f"{path}: another process is at work on this; wait for it or stop it") from error
-            # the holder before us removed the file: whoever comes next would make, and hold, another one
-            if not _is_at(handle.fileno(), path):
-                continue
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is still the one at a path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
 def _digest(path: Path) -> str:
     """SHA-256 of a file behind its user block."""
     digest = hashlib.sha256()
@@ -202,7 +164,10 @@ def write_h5(path: Path | str, kind: str, version: int, fill: Callable[[h5py.Fil
         When the disk is full.
     """
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=USER_BLOCK, libver="v110") as file:
+        with (
+            open(temporary, "w+b", buffering=0) as raw,
+            h5py.File(Sink(raw), "w", userblock_size=USER_BLOCK, libver="v110") as file,
+        ):
             fill(file)
         with open(temporary, "r+b") as handle:
             handle.write(_header(kind, version, _digest(temporary)))
@@ -213,8 +178,12 @@ def _check_header(path: Path, kind: str, version: int, do: str) -> None:
     try:
         with open(path, "rb") as handle:
             header = handle.read(USER_BLOCK)
+        digest = _digest(path)
     except FileNotFoundError as error:
         raise DamagedFileError(path, f"this {kind} file does not exist", do) from error
+    except OSError as error:
+        what = f"this {kind} file cannot be read ({error.strerror})"
+        raise DamagedFileError(path, what, "See to the disk and the rights on it, or move it away") from error
     words = header.rstrip(b"\0").decode("utf-8", "replace").split()
     if len(words) != 6 or words[0] != MAGIC or words[2::2] != ["schema", "sha256"]:
         raise DamagedFileError(path, f"not a {kind} file of lmrnn (foreign or damaged)", do)
@@ -222,7 +191,7 @@ def _check_header(path: Path, kind: str, version: int, do: str) -> None:
         raise DamagedFileError(path, f"a {words[1]} file where a {kind} file was expected", do)
     if words[3] != str(version):
         raise DamagedFileError(path, f"schema version {words[3]}, but this version of lmrnn reads {version}", do)
-    if header != _header(kind, version, _digest(path)):
+    if header != _header(kind, version, digest):
         raise DamagedFileError(path, "its content does not match its checksum (truncated or changed)", do)
 
 
@@ -251,9 +220,80 @@ def open_h5(
     Raises
     ------
     DamagedFileError
-        When the file is missing, foreign, truncated, changed, or of another kind or schema version.
+        When the file is missing, foreign, truncated, changed, or of another kind or schema version, and when reading
+        it fails in the caller's hands: a part is missing, or is not what it should be.
     """
     path = Path(path)
     _check_header(path, kind, version, do)
-    with h5py.File(path, "r") as file:
-        yield file
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        what = f"this {kind} file lacks a part or holds a wrong one: {error}"
+        raise DamagedFileError(path, what, do) from error
+
+
+def read_array(
+    file: h5py.File, name: str, dtype: type | None = None, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """Read an array of numbers that lies whole in a file.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for reading.
+    name : str
+        The array's name.
+    dtype : type, optional
+        The only type of numbers allowed.
+    shape : tuple of int, optional
+        The only shape allowed.
+
+    Returns
+    -------
+    numpy.ndarray
+        A copy in memory.
+
+    Raises
+    ------
+    KeyError, ValueError
+        When it is missing, no array of numbers, of another type or shape, or only promised: a link into another file,
+        or a size without content, which would be read as zeros.
+    """
+    item = file[name]
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is no array of numbers")
+    if dtype is not None and item.dtype != np.dtype(dtype):
+        raise ValueError(f"{name} is of type {item.dtype}, not {np.dtype(dtype)}")
+    if shape is not None and item.shape != shape:
+        raise ValueError(f"{name} is of shape {item.shape}, not {shape}")
+    elsewhere = item.is_virtual or item.external is not None or item.file.filename != file.filename
+    if elsewhere or item.id.get_storage_size() < item.nbytes:
+        raise ValueError(f"the values of {name} are not in this file")
+    return item[()]
+
+
+def read_text(file: h5py.File, name: str) -> str:
+    """Read a text that a file has as an attribute.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for reading.
+    name : str
+        The attribute's name.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Raises
+    ------
+    KeyError, ValueError
+        When it is missing or no text.
+    """
+    text = file.attrs[name]
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is no text")
+    return text

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ _FIXED_AXES = ("connectivity", "tasks", "trials_per_task", "seed")
 # Validation and test data are the same for every cell of a definition, dt and battery.
 EVALUATION_SEED = 0
 SPLITS = ("train", "validation", "test")
+MOST_CELLS = 1_000_000  # of one block; Snakemake takes about 2 ms a cell before anything starts
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,9 @@ def _cells_of_block(config: Mapping[str, Any], block: Mapping[str, Any], number:
     for tasks in block["tasks"]:
         _check(f"grid block {number}, tasks {tasks}", battery_names, tasks)
     values = [block[key] for key in extra]
-    for connectivity, tasks, trials, seed, *settings in itertools.product(
-        connectivities, block["tasks"], block["trials_per_task"], block["seed"], *values
-    ):
-        axes = dict(zip(extra, settings, strict=True))
-        yield Cell(_cell_spec(config, connectivity, tasks, trials, seed, axes))
+    axes = (connectivities, block["tasks"], block["trials_per_task"], block["seed"], *values)
+    for connectivity, tasks, trials, seed, *settings in _product(f"grid block {number}", axes):
+        yield Cell(_cell_spec(config, connectivity, tasks, trials, seed, dict(zip(extra, settings, strict=True))))
 
 
 def _cell_spec(
@@ -193,7 +193,16 @@ def _expand_connectivity(entry: str | Mapping[str, Any]) -> list[dict[str, Any]]
     if isinstance(entry, str):
         return [{"kind": entry}]
     choices = [value if isinstance(value, list) else [value] for value in entry.values()]
-    return [dict(zip(entry, values, strict=True)) for values in itertools.product(*choices)]
+    return [dict(zip(entry, values, strict=True)) for values in _product(f"grid, connectivity {entry}", choices)]
+
+
+def _product(where: str, axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """All combinations, of which there must be some, but not so many that a slip of the keyboard fills the memory."""
+    count = math.prod(len(axis) for axis in axes)
+    if not 0 < count <= MOST_CELLS:
+        what = "shorten its lists, or make several studies of it" if count else "a list in it is empty"
+        raise ConfigError(f"{where} has {count:,} cells; allowed: 1 to {MOST_CELLS:,}; {what}")
+    return itertools.product(*axes)
 
 
 def _check(where: str, function: Any, *arguments: Any) -> Any:

@@ -43,7 +43,7 @@ COLUMNS = ("step", "trials", "training_seconds", "evaluation_seconds", "loss", *
 
 @dataclass(frozen=True)
 class Compute:
-    """How a training is computed; none of it changes what is computed.
+    """How a training is computed; none of it changes what is computed, beyond rounding.
 
     Parameters
     ----------
@@ -120,13 +120,14 @@ def train(
                 progress.report(training.step, training.history)
             if training.ended:
                 break
-            if checkpoint is not None and (stop.signal or time.monotonic() - saved > compute.checkpoint_seconds):
+            asked = stop.signal  # looked at once: one that comes while saving waits for the next boundary
+            if checkpoint is not None and (asked or time.monotonic() - saved > compute.checkpoint_seconds):
                 with training.watch.timing("checkpoint"):
                     checkpoints.save(checkpoint, spec, checkpoints.snapshot(training))
                 saved = time.monotonic()
-            if stop.signal:
-                say(f"{stop.signal}: saved at step {training.step}, resumable")
-                raise Interrupted(f"{stop.signal} at step {training.step} of {steps}: saved in {checkpoint}, resumable")
+            if asked:
+                say(f"{asked}: saved at step {training.step}, resumable")
+                raise Interrupted(f"{asked} at step {training.step} of {steps}: saved in {checkpoint}, resumable")
             training.take_step()
             progress.show(training.step)
         progress.close(training.step)

@@ -42,7 +42,7 @@ POINTS = {
     "replace": (os, "replace"),
     "counts": (evaluation, "trial_counts"),
     "remove": (checkpoint, "remove"),
-    "batch": (training.get_path("reference"), "loss_and_gradients"),
+    "clip": (training, "clip"),
 }
 
 

@@ -10,20 +10,26 @@ from lmrnn.storage import write_h5
 SPEC = {
     "version": 1, "definition": "corrected", "dt": 100, "tasks": 2, "trials_per_task": 4, "seed": 3, "data_seed": 3,
     "validation_trials": 2, "test_trials": 2, "connectivity": {"kind": "local", "radius": 2.0, "boundary": "open"},
-    "network": {"neurons": 36, "leak": 1.0}, "training": {"learning_rate": 0.001, "layout": "padded"},
+    "network": {"neurons": 36, "leak": 1.0}, "training": {"learning_rate": 0.001, "layout": "padded", "steps": 20},
 }  # fmt: skip
 
 
 def result(**changes):
     history = {name: np.array([0.25, 0.75, 0.5]) for name in MEASURES}
-    history |= {"step": np.array([0, 10, 20]), "loss": np.array([2.5, 1.5, 1.0])}
+    history |= {"step": np.array([0, 10, 20]), "loss": np.array([2.5, 1.5, 1.0]), "trials": np.array([0, 40, 80])}
+    history |= dict.fromkeys(("training_seconds", "evaluation_seconds"), np.array([0.0, 1.0, 1.5]))
+    weights = {"recurrent": np.arange(5), "input": np.ones((36, 33)), "rule": np.ones((36, 2)), "bias": np.ones(36)}
+    weights |= {"readout": np.ones((17, 36)), "readout_bias": np.ones(17), "pre": np.arange(5), "post": np.arange(5)}
     parts = {
         "spec": SPEC,
         "status": "completed",
         "history": history,
         "test": {name: np.array([0.5, 1.0]) for name in MEASURES},
-        "weights": {"recurrent": np.arange(5, dtype=np.float32)},
-        "provenance": {"host": "node1", "restarts": 2, "training_seconds": 1.5},
+        "weights": weights,
+        "provenance": {
+            **{"host": "node1", "restarts": 2, "training_seconds": 1.5, "evaluation_seconds": 1.5},
+            "peak_memory_mb": 300.0,
+        },
     }
     return CellResult(**{**parts, **changes})
 
@@ -54,7 +60,7 @@ def test_a_row_averages_over_tasks_and_takes_the_last_validation():
     [
         ({"status": "fine"}, "status 'fine' is none of completed, diverged"),
         ({"test": {}}, "lacks test/decision_accuracy"),
-        ({"history": {"step": np.arange(3)}}, "lacks decision_accuracy"),
+        ({"history": {"step": np.arange(3)}}, "lacks .*, decision_accuracy"),
         ({"spec": {**SPEC, "seed": 4}}, "another cell"),
     ],
 )

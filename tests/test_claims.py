@@ -82,6 +82,25 @@ def test_a_network_that_never_gets_there_makes_the_ratio_a_bound():
     assert "at least this" in row["detail"]
 
 
+def test_a_threshold_that_nobody_reaches_has_no_ratio():
+    row = one(computed(speed_study(full=(9000,) * 3, local=(8000,) * 3)), claim=1, role="claim")
+    assert np.isnan(row["number"])
+    assert (row["verdict"], row["seeds"]) == ("undecided", 3)
+    assert "neither always gets there" in row["detail"]
+
+
+def test_a_winner_that_does_not_always_get_there_decides_nothing():
+    cells = [reaching(FULL, 1900, seed=seed, learning_rate=rate) for seed in range(3) for rate in RATES]
+    cells += [reaching(LOCAL3, 9000 if seed == 1 else 300, seed=seed, learning_rate=2e-3) for seed in range(3)]
+    cells += [reaching(LOCAL3, 9000, learning_rate=rate) for rate in (1e-3, 4e-3)]
+    row = one(computed(cells), claim=1, role="claim")
+    assert row["number"] == pytest.approx(1900 / (2600 / 3))
+    assert row["verdict"] == "undecided"
+    assert (
+        row["detail"] == "full at 0.001 over local-r3 at 0.002; the first at the edge of the rates tried; at most this"
+    )
+
+
 def test_controls_are_random_networks_and_equal_rates():
     table = computed(speed_study())
     control = one(table, claim=1, comparison="random of equal density / best local")
@@ -187,6 +206,9 @@ def test_the_map_compares_at_equal_rates(tmp_path):
     row = one(table, learning_rate=4e-3, threshold=0.7)
     assert (row["bound"], row["full_reached"], row["local_reached"], row["cells"]) == (">", 0, 3, 3)
     draw_map(table, tmp_path / "map")
+    none = maps.rate_threshold_map(times_of([cell(FULL, [0, 1])]))
+    none.to_csv(tmp_path / "none.csv", index=False)
+    draw_map(pd.read_csv(tmp_path / "none.csv"), tmp_path / "none")
     assert (tmp_path / "map.svg").stat().st_size > 5000
 
 

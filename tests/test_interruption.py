@@ -26,8 +26,8 @@ CONFIG = merged(
     TINY,
     {
         "network": {"recurrent_noise": 0.05},
-        "training": {"steps": 80, "evaluate_every": 10, "batch_size": 8},
-        "compute": {"checkpoint_seconds": 0.03, "path": "reference"},
+        "training": {"steps": 160, "evaluate_every": 20, "batch_size": 8},
+        "compute": {"checkpoint_seconds": 0.03},
         "validation_trials": 20,
         "test_trials": 60,
     },
@@ -36,7 +36,7 @@ CONFIG = merged(
 POINTS = [
     ("dataset", "create", 5),
     ("dataset", "replace", 2),
-    ("training", "batch", 9),
+    ("training", "clip", 9),
     ("evaluation", "counts", 1),
     ("evaluation", "counts", 4),
     ("checkpoint", "create", 1),
@@ -193,7 +193,7 @@ def test_a_signal_asks_for_a_checkpoint_and_a_status_that_says_resumable(nursery
     numbers = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
     steps, seconds = [], []
     for restarts, number in enumerate(numbers):
-        stopped = nursery.run(study, point=["training", "batch", 7], number=int(number))
+        stopped = nursery.run(study, point=["training", "clip", 7], number=int(number))
         assert stopped.status == EXIT_INTERRUPTED
         saved = newest(study)
         assert saved["restarts"] == restarts
@@ -211,11 +211,15 @@ def test_a_signal_asks_for_a_checkpoint_and_a_status_that_says_resumable(nursery
 def test_the_command_says_that_it_was_interrupted_and_goes_on_when_given_again(number, undisturbed, study):
     command = [sys.executable, "-m", "lmrnn.cli", "train", "--config", str(study.config), "--cell", study.cell.hash]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
-    with subprocess.Popen(command, **options) as process:
-        lines = iter(process.stdout.readline, "")
-        assert any(line.startswith("step 0/") for line in lines)
-        process.send_signal(number)
-        said = "".join(lines)
+    for _ in range(5):  # on a busy machine the training may end before the signal is sent
+        with subprocess.Popen(command, **options) as process:
+            lines = iter(process.stdout.readline, "")
+            assert any(line.startswith("step 0/") for line in lines)
+            process.send_signal(number)
+            said = "".join(lines)
+        if process.returncode != 0:
+            break
+        start_over(study)
     assert process.returncode == EXIT_INTERRUPTED, said
     assert "resumable" in said
     done = subprocess.run(command, **options, timeout=120)

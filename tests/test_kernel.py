@@ -92,7 +92,9 @@ def test_what_would_reach_outside_the_arrays_is_refused(field, value):
 def test_a_trial_alone_and_in_a_batch_has_the_same_logits():
     network, batch = small_network(), random_batch(15, 70, 3)
     whole = kernel.logits(network, batch)
-    alone = Batch(*(getattr(batch, name)[:, 7:8] for name in ("observations", "rule", "labels")), *[batch.lengths[7:8]] * 2)
+    alone = Batch(
+        *(getattr(batch, name)[:, 7:8] for name in ("observations", "rule", "labels")), *[batch.lengths[7:8]] * 2
+    )
     torch.testing.assert_close(whole[:, 7:8], kernel.logits(network, alone), rtol=1e-5, atol=1e-6)
 
 
@@ -105,7 +107,17 @@ def test_every_instruction_set_passes_the_tests_of_the_paths(variant):
 
 def run_tests(tmp_env, examples=15):
     """The tests of the kernel's path, in a process of their own."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "kernel and not gpu", "tests/test_paths.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "kernel and not gpu",
+        "tests/test_paths.py",
+    ]
     env = {**os.environ, "LMRNN_EXAMPLES": str(examples), "OMP_NUM_THREADS": "1", **tmp_env}
     return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
@@ -147,7 +159,7 @@ def test_without_a_compiler_the_install_goes_on_and_says_so(tmp_path, monkeypatc
 def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "false")
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(RuntimeError, match="^false: "):
+    with pytest.raises(RuntimeError, match=r"^false: "):
         hatch_build.compile_library(ROOT, tmp_path / "none.so")
 
 

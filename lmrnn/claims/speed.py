@@ -94,8 +94,8 @@ def ratio_of_best(upper: pd.DataFrame, lower: pd.DataFrame, limit: float, geomet
     Parameters
     ----------
     upper, lower : pandas.DataFrame
-        One row per candidate, a column per seed, of costs > 0 (steps, trials per task). Compared are the seeds that both
-        have, and the candidates that have all of them.
+        One row per candidate, a column per seed, of costs > 0 (steps, trials per task). Compared are the seeds that
+        both have, and the candidates that have all of them.
     limit : float
         Cost at which a seed that never got there stands.
     geometric : bool

@@ -15,7 +15,7 @@ STATEMENTS = {
 }
 
 
-def verdict_of_ratio(low: float, high: float, seeds: int, loser_at_edge: tuple[bool, bool] = (False, False)) -> str:
+def verdict_of_ratio(low: float, high: float, seeds: int, could_turn: tuple[bool, bool] = (False, False)) -> str:
     """What the interval of a ratio says of the claim that it is greater than one.
 
     Parameters
@@ -24,9 +24,9 @@ def verdict_of_ratio(low: float, high: float, seeds: int, loser_at_edge: tuple[b
         Interval; NaN where there is none.
     seeds : int
         Number of seeds.
-    loser_at_edge : tuple of bool
-        Whether the upper and the lower network's best rate lies at the edge of those tried: more rates could make it
-        better, which matters when it lost.
+    could_turn : tuple of bool
+        Whether the true ratio could be smaller than a ratio above one, and larger than one below: the best rate of the
+        network that lost lies at the edge of those tried, or the one that won has seeds that never got there.
 
     Returns
     -------
@@ -36,9 +36,9 @@ def verdict_of_ratio(low: float, high: float, seeds: int, loser_at_edge: tuple[b
     if seeds < ENOUGH_SEEDS or not (np.isfinite(low) or np.isfinite(high)):
         return "undecided"
     if low > 1:
-        return "undecided" if loser_at_edge[0] else "supported"
+        return "undecided" if could_turn[0] else "supported"
     if high < 1:
-        return "undecided" if loser_at_edge[1] else "not supported"
+        return "undecided" if could_turn[1] else "not supported"
     return "undecided"
 
 

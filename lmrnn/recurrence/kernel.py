@@ -1,6 +1,6 @@
 """The compiled path: forward pass, loss, backward pass and gradients over the existing synapses only, on one CPU core.
 
-The C source is in ``csrc``; the package's build compiles it into a shared library beside this file (``hatch_build.py``).
+The C source is in ``csrc``; the package build (``hatch_build.py``) compiles it into a shared library beside this file.
 The environment variable LMRNN_KERNEL names another library to load in its place, LMRNN_KERNEL_VARIANT the instruction
 set to use (``baseline``, ``avx2``, ``avx512``) where it is not to be the widest that the processor has.
 

@@ -63,7 +63,7 @@ def test_a_killed_driver_is_replaced_and_no_cell_starts_twice(study, crash):
 
 
 def test_a_restart_takes_in_what_ended_and_submits_what_failed_meanwhile(study):
-    study.configure({"good": {"steps": 10, "seconds": 0.5}, "bad": {"steps": 10, "seconds": 0.5}, "new": {}})
+    study.configure({"good": {"steps": 10, "seconds": 0.5}, "bad": {"steps": 80, "seconds": 0.5}, "new": {}})
     study.start("out/good.txt", "out/bad.txt")
     wait_for(lambda: study.starts("good") and study.starts("bad"), 60, "both cells at work")
     study.signal(signal.SIGKILL)

@@ -5,13 +5,15 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lmrnn.cells import canonical_json
-from lmrnn.config import validate_config
+from lmrnn.config import read_yaml, validate_config
 from lmrnn.datasets import dataset_bytes
 from lmrnn.errors import LmrnnError
 from lmrnn.limits import cell_memory_mb, check_limits
 from lmrnn.sweep import SPLITS, cells_of
 
 try:
+    for file in workflow.configfiles:
+        read_yaml(file)  # Snakemake has read it already, but takes a key that stands twice
     STUDY = validate_config(config)
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
 except LmrnnError as error:

@@ -36,10 +36,9 @@ INLINE void finish_delta(const Back *s, int64_t n, vec *sum, const int vectors, 
     UNROLL for (int v = 0; v < vectors; v++) compress(packed + s->places.offset[v], s->places.bits[v], sum[v]);
 }
 
-INLINE void backward_panel(const Block *b, const Back *step, const int vectors, const int from_state) {
+INLINE Cursor backward_panel(const Back *step, Cursor c, int64_t pairs, const int vectors, const int from_state) {
     const Back s = *step;
-    Cursor c = begin(&b->p->transpose, b->backward_weights);
-    for (int64_t pair = b->p->transpose.pairs; pair > 0; pair--, advance(&c)) {
+    for (; pairs > 0; pairs--, advance(&c)) {
         const int64_t n0 = c.rows[0], n1 = c.rows[1] >= 0 ? c.rows[1] : n0;
         const REAL *w0 = s.readout + n0 * CLASS_ROWS, *w1 = s.readout + n1 * CLASS_ROWS;
         vec first[4] = {{0}}, second[4] = {{0}};
@@ -54,14 +53,15 @@ INLINE void backward_panel(const Block *b, const Back *step, const int vectors, 
         finish_delta(&s, n0, first, vectors, from_state);
         if (n1 != n0) finish_delta(&s, n1, second, vectors, from_state);
     }
+    return c;
 }
 
-#define BACKWARD(name, from_state)                                         \
-    static void backward_##name(const Block *b, const Back *s, int vectors) { \
-        if (vectors == 4) backward_panel(b, s, 4, from_state);             \
-        else if (vectors == 3) backward_panel(b, s, 3, from_state);        \
-        else if (vectors == 2) backward_panel(b, s, 2, from_state);        \
-        else backward_panel(b, s, 1, from_state);                          \
+#define BACKWARD(name, from_state)                                                      \
+    static Cursor backward_##name(const Back *s, Cursor c, int64_t pairs, int vectors) { \
+        if (vectors == 4) return backward_panel(s, c, pairs, 4, from_state);            \
+        if (vectors == 3) return backward_panel(s, c, pairs, 3, from_state);            \
+        if (vectors == 2) return backward_panel(s, c, pairs, 2, from_state);            \
+        return backward_panel(s, c, pairs, 1, from_state);                              \
     }
 BACKWARD(relu, RELU)
 BACKWARD(tanh, TANH)
@@ -74,23 +74,63 @@ static void clear_ended(const Block *b, int64_t t) {
             store(b->delta + (t + 1) * b->stride + n * b->width + v * LANES, (vec){0});
 }
 
-static void backward_step(Block *b, int64_t t, int64_t chunk_start) {
+/* Delta of the rows from cursor `c` on at time step t; `packed` is where that of row 0 is packed. */
+static Cursor backward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, REAL *packed) {
     const Problem *p = b->p;
     const int later = t + 1 < b->steps;
-    if (later && b->live[t + 1] < b->live[t]) clear_ended(b, t);
+    Cursor after = c;
     for (int panel = 0; panel < b->live[t]; panel += 4) {
         const int vectors = b->live[t] - panel < 4 ? b->live[t] - panel : 4, from = panel * LANES;
         const Back s = {
             .later = later ? b->delta + (t + 1) * b->stride + from : 0, .after = b->h + (t + 1) * b->stride + from,
             .slope = b->slope + t * b->stride + from, .dlogits = b->dlogits + t * CLASS_ROWS * b->width + from,
             .readout = b->readout, .delta = b->delta + t * b->stride + from, .leak = (REAL)p->leak,
-            .carry = p->leak != 1 ? b->carry + from : 0, .places = places(b->active[t], panel),
-            .packed = b->drive + b->active_start[t] - b->active_start[chunk_start],
+            .carry = p->leak != 1 ? b->carry + from : 0, .places = places(b->active[t], panel), .packed = packed,
             .width = b->width, .chunk_stride = b->chunk_stride,
         };
-        if (needs_slope(p)) backward_any(b, &s, vectors);
-        else if (p->nonlinearity == RELU) backward_relu(b, &s, vectors);
-        else backward_tanh(b, &s, vectors);
+        if (needs_slope(p)) after = backward_any(&s, c, pairs, vectors);
+        else if (p->nonlinearity == RELU) after = backward_relu(&s, c, pairs, vectors);
+        else after = backward_tanh(&s, c, pairs, vectors);
+    }
+    return after;
+}
+
+/* d loss / d W_in[n0..n1, rings] += packed delta times active inputs from `first` on, channels side by side. */
+static __attribute__((noinline)) void ring_gradient(const Block *b, int64_t n0, int64_t n1, int64_t first,
+                                                    int64_t count) {
+    REAL *grad = b->p->grads.input;
+    for (int64_t n = n0; n < n1; n += 4)
+        for (int c = 0; c < RINGS; c += 2 * LANES) {
+            vec sum[4][2] = {{{0}}};
+            const REAL *x = b->active_rows + first * RINGS + c, *d = b->drive + (n - n0) * b->chunk_stride;
+            for (int64_t i = 0; i < count; i++, x += RINGS) {
+                vec x0 = load(x), x1 = load(x + LANES);
+                HOLD(x0);
+                HOLD(x1);
+                UNROLL for (int r = 0; r < 4; r++) {
+                    sum[r][0] += d[r * b->chunk_stride + i] * x0;
+                    sum[r][1] += d[r * b->chunk_stride + i] * x1;
+                }
+            }
+            UNROLL for (int r = 0; r < 4; r++) {
+                if (n + r >= n1) continue;
+                REAL *to = grad + (n + r) * CHANNELS + 1 + c;
+                store_loose(to, load_loose(to) + sum[r][0]);
+                store_loose(to + LANES, load_loose(to + LANES) + sum[r][1]);
+            }
+        }
+}
+
+/* Delta of time step t, strip by strip, with what it adds to the gradient of the ring channels. */
+static void backward_step(Block *b, int64_t t, int64_t chunk_start) {
+    const int64_t before = b->active_start[t] - b->active_start[chunk_start];
+    Cursor c = begin(&b->p->transpose, b->backward_weights);
+    if (t + 1 < b->steps && b->live[t + 1] < b->live[t]) clear_ended(b, t);
+    for (int64_t n0 = 0, n1; n0 < b->neurons; n0 = n1) {
+        n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+        c = backward_rows(b, t, c, (n1 - n0 + 1) / 2, b->drive + before - n0 * b->chunk_stride);
+        if (b->strip < b->neurons && b->p->gradients == 1)
+            ring_gradient(b, n0, n1, b->active_start[t], b->active_start[t + 1] - b->active_start[t]);
     }
 }
 

@@ -12,6 +12,8 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+enum { STRIP = 128 };
+
 /* From time step `t` on (and before the trial's next change), trial `s` has rule `k`. */
 typedef struct {
     int32_t t, s, k;
@@ -19,7 +21,7 @@ typedef struct {
 
 typedef struct {
     const Problem *p;
-    int64_t neurons, width, stride, steps, size, chunk, chunk_stride;
+    int64_t neurons, width, stride, steps, size, chunk, chunk_stride, strip;
     const int64_t *members; /* which trials of the batch, longest first */
     int32_t *live;          /* (steps,) vectors that hold trials still running */
     int64_t ends[WIDTH];    /* of each vector: the time step at which its last trial has ended */
@@ -35,7 +37,7 @@ typedef struct {
     REAL *fixation;         /* (steps, width): channel 0 */
     REAL *active_rows;      /* (active, RINGS): inputs with any ring channel on, in order of (time step, trial) */
     REAL *active_columns;   /* (RINGS, chunk_stride) of one chunk */
-    REAL *drive;            /* (neurons, chunk_stride): what the ring channels of one chunk add */
+    REAL *drive;            /* (strip, chunk_stride): what the ring channels of one chunk add; or gradients by it */
     int64_t *active_start;  /* (steps + 1,) */
     uint64_t *active;       /* (steps,) one bit a trial */
     Change *changes;        /* where a trial's rule begins, in order of time */
@@ -71,8 +73,11 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     b->neurons = N;
     b->width = width;
     b->stride = cells + 5 * 64 / real; /* an odd number of cache lines: a neuron's time steps fall into different sets */
-    b->chunk = N <= 256 ? 256 : N <= 512 ? 128 : 64; /* their drive is to stay in the second-level cache */
-    b->chunk_stride = b->chunk + 48;
+    /* A small network takes the inputs of several time steps together. A large one takes them time step by time step,
+     * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache. */
+    b->chunk = N <= 512 ? 256 * 256 / (N > 256 ? N : 256) : 0;
+    b->strip = b->chunk ? N : STRIP;
+    b->chunk_stride = (b->chunk > WIDTH ? b->chunk : WIDTH) + 48;
     b->live = take(&a, T * 4);
     b->label = take(&a, T * width * 4);
     b->task = take(&a, width * 4);
@@ -88,7 +93,7 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     b->fixation = take(&a, T * width * real);
     b->active_rows = take(&a, (T * width + 1) * RINGS * real);
     b->active_columns = take(&a, RINGS * b->chunk_stride * real);
-    b->drive = take(&a, (N + 4) * b->chunk_stride * real);
+    b->drive = take(&a, (b->strip + 4) * b->chunk_stride * real);
     b->base = take(&a, cells * real);
     b->noise = take(&a, (p->noise ? cells : 0) * real);
     b->carry = take(&a, (p->leak != 1 ? cells : 0) * real);

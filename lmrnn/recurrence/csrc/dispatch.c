@@ -36,17 +36,17 @@ static const Variant variants[] = {
 #endif
 };
 
-/* How many of the variants this processor can run. */
+/* How many of the variants, from the first on, this processor can run. */
 EXPORT int lmrnn_variants(void) {
     int usable = 1;
 #ifdef HAVE_AVX2
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) usable = 2;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return usable;
+    usable++;
 #endif
 #ifdef HAVE_AVX512
-    if (usable == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-        usable = 3;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq")) return usable;
+    if (!__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512bw")) return usable;
+    usable++;
 #endif
     return usable;
 }

@@ -4,17 +4,23 @@
 
 #include "gather.h"
 
-/* drive = W_in[:, rings] x for the active inputs of time steps [t0, t1). */
-static __attribute__((noinline)) void drive_chunk(Block *b, int64_t t0, int64_t t1) {
-    const int64_t first = b->active_start[t0], count = b->active_start[t1] - first, C = b->chunk_stride;
-    const REAL *weights = b->p->values.input, *rows = b->active_rows + first * RINGS;
+/* Active inputs of time steps [t0, t1), one channel's side by side. */
+static void pack_columns(Block *b, int64_t t0, int64_t t1) {
+    const int64_t first = b->active_start[t0], count = b->active_start[t1] - first;
+    const REAL *rows = b->active_rows + first * RINGS;
     for (int64_t i0 = 0; i0 < count; i0 += 16)
         for (int c = 0; c < RINGS; c++)
             for (int64_t i = i0; i < i0 + 16; i++)
-                b->active_columns[c * C + i] = i < count ? rows[i * RINGS + c] : 0;
-    for (int64_t n = 0; n < b->neurons; n += 4) {
+                b->active_columns[c * b->chunk_stride + i] = i < count ? rows[i * RINGS + c] : 0;
+}
+
+/* drive = W_in[n0..n1, rings] x for `count` packed inputs. */
+static __attribute__((noinline)) void drive_rows(Block *b, int64_t n0, int64_t n1, int64_t count) {
+    const int64_t C = b->chunk_stride;
+    const REAL *weights = b->p->values.input;
+    for (int64_t n = n0; n < n1; n += 4) {
         const REAL *w[4];
-        for (int r = 0; r < 4; r++) w[r] = weights + (n + r < b->neurons ? n + r : n) * CHANNELS + 1;
+        for (int r = 0; r < 4; r++) w[r] = weights + (n + r < n1 ? n + r : n) * CHANNELS + 1;
         for (int64_t i = 0; i < count; i += 2 * LANES) {
             vec sum[4][2] = {{{0}}};
             for (int c = 0; c < RINGS; c++) {
@@ -28,14 +34,14 @@ static __attribute__((noinline)) void drive_chunk(Block *b, int64_t t0, int64_t 
                 }
             }
             UNROLL for (int r = 0; r < 4; r++) {
-                store(b->drive + (n + r) * C + i, sum[r][0]);
-                store(b->drive + (n + r) * C + i + LANES, sum[r][1]);
+                store(b->drive + (n - n0 + r) * C + i, sum[r][0]);
+                store(b->drive + (n - n0 + r) * C + i + LANES, sum[r][1]);
             }
         }
     }
 }
 
-/* What the rows of one time step share: pointers begin at the first of the up to four vectors of trials that are computed together. */
+/* What the rows of one time step share; pointers begin at the first of the up to four vectors computed together. */
 typedef struct {
     const REAL *before, *fixation, *drive, *noise, *base, *input;
     REAL *after, *slope;
@@ -89,10 +95,10 @@ INLINE void start_row(const Step *s, int64_t n, vec *sum, const int vectors) {
         sum[v] = load(s->base + n * s->width + v * LANES) + weight * load(s->fixation + v * LANES);
 }
 
-INLINE void forward_panel(const Block *b, const Step *step, const int vectors, const int nonlinearity, const int plain) {
+INLINE Cursor forward_panel(const Step *step, Cursor c, int64_t pairs, const int vectors, const int nonlinearity,
+                            const int plain) {
     const Step s = *step; /* a copy, which the stores to the states cannot change */
-    Cursor c = begin(&b->p->rows, b->forward_weights);
-    for (int64_t pair = b->p->rows.pairs; pair > 0; pair--, advance(&c)) {
+    for (; pairs > 0; pairs--, advance(&c)) {
         const int64_t n0 = c.rows[0], n1 = c.rows[1];
         vec first[4], second[4] = {{0}};
         start_row(&s, n0, first, vectors);
@@ -101,47 +107,51 @@ INLINE void forward_panel(const Block *b, const Step *step, const int vectors, c
         finish_row(&s, n0, first, vectors, nonlinearity, plain);
         if (n1 >= 0) finish_row(&s, n1, second, vectors, nonlinearity, plain);
     }
+    return c;
 }
 
-#define FORWARD(name, nonlinearity, plain)                                        \
-    static void forward_##name(const Block *b, const Step *s, int vectors) {      \
-        if (vectors == 4) forward_panel(b, s, 4, nonlinearity, plain);            \
-        else if (vectors == 3) forward_panel(b, s, 3, nonlinearity, plain);       \
-        else if (vectors == 2) forward_panel(b, s, 2, nonlinearity, plain);       \
-        else forward_panel(b, s, 1, nonlinearity, plain);                         \
+#define FORWARD(name, nonlinearity, plain)                                                \
+    static Cursor forward_##name(const Step *s, Cursor c, int64_t pairs, int vectors) {   \
+        if (vectors == 4) return forward_panel(s, c, pairs, 4, nonlinearity, plain);      \
+        if (vectors == 3) return forward_panel(s, c, pairs, 3, nonlinearity, plain);      \
+        if (vectors == 2) return forward_panel(s, c, pairs, 2, nonlinearity, plain);      \
+        return forward_panel(s, c, pairs, 1, nonlinearity, plain);                        \
     }
 FORWARD(plain, RELU, 1)
 FORWARD(relu, RELU, 0)
 FORWARD(softplus, SOFTPLUS, 0)
 FORWARD(tanh, TANH, 0)
 
-static void forward_step(Block *b, int64_t t, int64_t chunk_start) {
+/* States of the rows from cursor `c` on at time step t; returns the cursor after them. `drive` is that of row 0. */
+static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const REAL *drive) {
     const Problem *p = b->p;
-    if (p->noise) transpose_in(b, (const REAL *)p->noise + t * p->batch * b->neurons, b->noise);
-    const REAL *drive = b->drive + b->active_start[t] - b->active_start[chunk_start];
+    Cursor after = c;
     for (int panel = 0; panel < b->live[t]; panel += 4) {
         const int vectors = b->live[t] - panel < 4 ? b->live[t] - panel : 4, from = panel * LANES;
         const Step s = {
             .before = b->h + t * b->stride + from, .after = b->h + (t + 1) * b->stride + from, .base = b->base + from,
             .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0, .noise = p->noise ? b->noise + from : 0,
             .fixation = b->fixation + t * b->width + from, .drive = drive, .places = places(b->active[t], panel),
-            .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input,
-            .leak = (REAL)p->leak,
+            .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input, .leak = (REAL)p->leak,
         };
-        if (p->nonlinearity == TANH) forward_tanh(b, &s, vectors);
-        else if (p->nonlinearity == SOFTPLUS) forward_softplus(b, &s, vectors);
-        else if (p->leak == 1 && !p->noise) forward_plain(b, &s, vectors);
-        else forward_relu(b, &s, vectors);
+        if (p->nonlinearity == TANH) after = forward_tanh(&s, c, pairs, vectors);
+        else if (p->nonlinearity == SOFTPLUS) after = forward_softplus(&s, c, pairs, vectors);
+        else if (p->leak == 1 && !p->noise) after = forward_plain(&s, c, pairs, vectors);
+        else after = forward_relu(&s, c, pairs, vectors);
     }
+    return after;
 }
 
-/* logits[c] = readout_bias[c] + sum over n of readout[c, n] h[n], six classes at a time. */
-INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int first, const int vectors) {
+/* logits[c] = readout_bias[c] + sum over n of readout[c, n] h[n], six classes at a time; rows n0 to n1 of the sum. */
+INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int64_t n0, int64_t n1, int first,
+                         const int vectors) {
     const REAL *bias = b->p->values.readout_bias;
     vec sum[6][4];
     UNROLL for (int c = 0; c < 6; c++)
-        UNROLL for (int v = 0; v < vectors; v++) sum[c][v] = spread(first + c < CLASSES ? bias[first + c] : 0);
-    for (int64_t n = 0; n < b->neurons; n++) {
+        UNROLL for (int v = 0; v < vectors; v++)
+            sum[c][v] = n0 ? load(logits + (first + c) * b->width + v * LANES)
+                           : spread(first + c < CLASSES ? bias[first + c] : 0);
+    for (int64_t n = n0; n < n1; n++) {
         const REAL *w = b->readout + n * CLASS_ROWS + first;
         UNROLL for (int v = 0; v < vectors; v++) {
             vec x = load(h + n * b->width + v * LANES);
@@ -153,17 +163,32 @@ INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int first,
         UNROLL for (int v = 0; v < vectors; v++) store(logits + (first + c) * b->width + v * LANES, sum[c][v]);
 }
 
-static __attribute__((noinline)) void read_out(const Block *b, int64_t t) {
+static __attribute__((noinline)) void read_rows(const Block *b, int64_t t, int64_t n0, int64_t n1) {
     for (int first = 0; first < b->live[t]; first += 4) {
         const REAL *h = b->h + (t + 1) * b->stride + first * LANES;
         REAL *logits = b->dlogits + t * CLASS_ROWS * b->width + first * LANES;
         const int vectors = b->live[t] - first < 4 ? b->live[t] - first : 4;
         for (int c = 0; c < CLASS_ROWS; c += 6) {
-            if (vectors == 4) read_classes(b, h, logits, c, 4);
-            else if (vectors == 3) read_classes(b, h, logits, c, 3);
-            else if (vectors == 2) read_classes(b, h, logits, c, 2);
-            else read_classes(b, h, logits, c, 1);
+            if (vectors == 4) read_classes(b, h, logits, n0, n1, c, 4);
+            else if (vectors == 3) read_classes(b, h, logits, n0, n1, c, 3);
+            else if (vectors == 2) read_classes(b, h, logits, n0, n1, c, 2);
+            else read_classes(b, h, logits, n0, n1, c, 1);
         }
+    }
+}
+
+/* States and logits of time step t, strip by strip; `chunk_start` is where the inputs' chunk that t is in begins. */
+static void forward_step(Block *b, int64_t t, int64_t chunk_start) {
+    const Problem *p = b->p;
+    const int64_t count = b->active_start[t + 1] - b->active_start[chunk_start];
+    Cursor c = begin(&p->rows, b->forward_weights);
+    if (p->noise) transpose_in(b, (const REAL *)p->noise + t * p->batch * b->neurons, b->noise);
+    for (int64_t n0 = 0, n1; n0 < b->neurons; n0 = n1) {
+        n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+        if (b->strip < b->neurons) drive_rows(b, n0, n1, count);
+        const REAL *drive = b->drive + b->active_start[t] - b->active_start[chunk_start] - n0 * b->chunk_stride;
+        c = forward_rows(b, t, c, (n1 - n0 + 1) / 2, drive);
+        if (p->logits || p->gradients) read_rows(b, t, n0, n1);
     }
 }
 

@@ -128,29 +128,4 @@ static __attribute__((noinline)) void readout_gradient(const Block *b, int64_t l
     }
 }
 
-/* d loss / d W_in[:, rings] += packed delta times active inputs, channels side by side in a vector. */
-static __attribute__((noinline)) void ring_gradient(const Block *b, int64_t t0, int64_t t1) {
-    const int64_t first = b->active_start[t0], count = b->active_start[t1] - first;
-    REAL *grad = b->p->grads.input;
-    for (int64_t n = 0; n < b->neurons; n += 4)
-        for (int c = 0; c < RINGS; c += 2 * LANES) {
-            vec sum[4][2] = {{{0}}};
-            const REAL *x = b->active_rows + first * RINGS + c, *d = b->drive + n * b->chunk_stride;
-            for (int64_t i = 0; i < count; i++, x += RINGS) {
-                vec x0 = load(x), x1 = load(x + LANES);
-                HOLD(x0);
-                HOLD(x1);
-                UNROLL for (int r = 0; r < 4; r++) {
-                    sum[r][0] += d[r * b->chunk_stride + i] * x0;
-                    sum[r][1] += d[r * b->chunk_stride + i] * x1;
-                }
-            }
-            for (int r = 0; r < 4 && n + r < b->neurons; r++) {
-                REAL *to = grad + (n + r) * CHANNELS + 1 + c;
-                store_loose(to, load_loose(to) + sum[r][0]);
-                store_loose(to + LANES, load_loose(to + LANES) + sum[r][1]);
-            }
-        }
-}
-
 #endif

@@ -30,7 +30,8 @@ typedef struct {
 
 typedef struct {
     int64_t neurons, tasks, steps, batch;
-    int64_t nonlinearity, gradients; /* gradients: 0 = forward pass only */
+    int64_t nonlinearity;
+    int64_t gradients; /* 0 = forward pass only, 1 = also the gradients, 2 = only the two passes, for measurements */
     double leak;
     Pairs rows;      /* by postsynaptic neuron: columns are presynaptic */
     Pairs transpose; /* by presynaptic neuron: columns are postsynaptic */

@@ -52,13 +52,13 @@ static double run_forward(Block *b, REAL scale) {
     double loss = 0;
     for (int64_t start = 0, end; start < b->steps; start = end) {
         end = chunk_end(b, start);
-        drive_chunk(b, start, end);
+        pack_columns(b, start, end);
+        if (b->strip >= b->neurons) drive_rows(b, 0, b->neurons, b->active_start[end] - b->active_start[start]);
         for (int64_t t = start; t < end; t++) {
             update_base(b, t);
             forward_step(b, t, start);
             write_states(b, t);
             if (!p->logits && !p->gradients) continue;
-            read_out(b, t);
             const REAL *logits = b->dlogits + t * CLASS_ROWS * b->width;
             if (p->logits)
                 transpose_out(b, logits, (REAL *)p->logits + t * p->batch * CLASSES, CLASSES, trials_at(b, t));
@@ -81,8 +81,11 @@ static void run_backward(Block *b) {
     for (int64_t end = b->steps, start; end > 0; end = start) {
         start = chunk_start(b, end - 1);
         for (int64_t t = end - 1; t >= start; t--) backward_step(b, t, start);
-        ring_gradient(b, start, end);
+        const int64_t first = b->active_start[start];
+        if (b->strip >= b->neurons && b->p->gradients == 1)
+            ring_gradient(b, 0, b->neurons, first, b->active_start[end] - first);
     }
+    if (b->p->gradients != 1) return;
     recurrent_gradient(b, listed);
     readout_gradient(b, listed);
 }

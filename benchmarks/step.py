@@ -1,0 +1,200 @@
+"""How much faster than the usual loop is a training step, and how near to what the processor can do?
+
+A step is forward pass, loss, backward pass, clipping and optimiser, on 64 trials of the 20 tasks at dt = 100 ms, one
+thread, in CPU seconds. Both sides take turns in one process; a row's ratio is the median over the rounds.
+
+    python -m benchmarks.step
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.usual import UsualStep
+from lmrnn.batches import Batch, PaddedBatches, StreamBatches, Trials
+from lmrnn.connectivity import build_connectivity
+from lmrnn.dataset_spec import DatasetSpec
+from lmrnn.generation import generate
+from lmrnn.network import LMRNN
+from lmrnn.recurrence import choose_path, get_path, kernel
+from lmrnn.tasks import battery_names
+
+ROUNDS, TRIALS, TASKS = 9, 64, 20
+RADII = {0.01: 3.65, 0.04: 7.2}  # at 4,096 neurons on a torus: 45 and 161 synapses a neuron
+
+
+def trials(per_task: int = 50) -> Trials:
+    """Trials of the 20 tasks in memory."""
+    spec = DatasetSpec("corrected", 100, tuple(battery_names(TASKS)), per_task, "train", 0)
+    return Trials.of(generate(spec))
+
+
+def unpadded_batch(steps: int) -> Batch:
+    """64 trials that all fill T time steps, each of one task: nothing is gained by not computing padding."""
+    batch = StreamBatches(trials(), TRIALS, steps, 0).next()
+    return Batch(batch.observations, batch.rule[:1].expand(steps, -1).contiguous(), *_rest(batch))
+
+
+def _rest(batch: Batch) -> tuple:
+    return batch.labels, batch.lengths, batch.decision
+
+
+def local(neurons: int, radius: float) -> dict:
+    """Spec and size of a local network on a torus."""
+    return {"spec": {"kind": "local", "radius": radius, "boundary": "torus"}, "neurons": neurons}
+
+
+def make_network(spec: dict, neurons: int) -> LMRNN:
+    """A network as a cell has it at its start."""
+    return LMRNN(build_connectivity(spec, neurons), TASKS)
+
+
+class OurStep:
+    """A step as `lmrnn.training` takes it."""
+
+    def __init__(self, network: LMRNN, path: str = "auto") -> None:
+        self.network, self.path = network, get_path(choose_path(network, "cpu", path))
+        self.optimiser = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
+
+    def __call__(self, batch: Batch) -> float:
+        loss, _ = self.path.loss_and_gradients(self.network, batch)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        return loss.item()
+
+
+def usual(network: LMRNN, batch: Batch) -> Callable[[], object]:
+    """The usual step on the same connectivity and trials."""
+    mask = torch.from_numpy(network.connectivity.matrix()).float()
+    one_hot = torch.nn.functional.one_hot(batch.rule, TASKS).float()
+    inputs = torch.cat([batch.observations, one_hot], dim=-1)  # (T, B, 53)
+    step = UsualStep(mask, inputs.shape[-1])
+    return lambda: step(inputs, batch.labels)
+
+
+def cpu_seconds(function: Callable[[], object], repeats: int) -> float:
+    """CPU seconds of one call."""
+    start = time.process_time()
+    for _ in range(repeats):
+        function()
+    return (time.process_time() - start) / repeats
+
+
+def take_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds: int, least: float = 0.05) -> dict:
+    """Measure two functions in turn; ours, theirs (ms), how many times faster ours is, and the spread over rounds."""
+    calls = (ours, theirs)
+    for function in calls:
+        function()  # memory, caches, the optimiser's state
+    repeats = [max(1, round(least / max(cpu_seconds(function, 1), 1e-5))) for function in calls]
+    pairs = [[cpu_seconds(*one) for one in zip(calls, repeats, strict=True)] for _ in range(rounds)]
+    ratios = [their / our for our, their in pairs]
+    our, their = (1e3 * statistics.median(values) for values in zip(*pairs, strict=True))
+    return {
+        "ours": our,
+        "theirs": their,
+        "unit": "ms",
+        "ratio": statistics.median(ratios),
+        "spread": (min(ratios), max(ratios)),
+        "rounds": rounds,
+    }
+
+
+def gemm_gigaflops(size: int = 256, rounds: int = 15) -> float:
+    """What one core reaches in a dense float32 product, in 1e9 floating-point operations a second: the best of rounds."""
+    a, b, out = (torch.rand(size, size) for _ in range(3))
+    seconds = min(cpu_seconds(lambda: torch.mm(a, b, out=out), 100) for _ in range(rounds))
+    return 2e-9 * size**3 / seconds
+
+
+def usual_rows(rounds: int) -> list[dict]:
+    """The step against the usual loop, without padding."""
+    sizes = [
+        ("N = 256, 10%, T = 30", local(256, 3), 30, 5.5),
+        ("N = 1,024, 4%, T = 30", local(1024, 3.65), 30, 12),
+        ("N = 4,096, 1%, T = 10", local(4096, RADII[0.01]), 10, 60),
+        ("N = 4,096, 4%, T = 10", local(4096, RADII[0.04]), 10, 40),
+        ("N = 256, full, T = 30", {"spec": {"kind": "full"}, "neurons": 256}, 30, 1.5),
+    ]
+    made = []
+    for size, network, steps, goal in sizes:
+        question = f"how many times faster than the usual loop is a step at {size}?"
+        made.append({"question": question, "goal": goal} | against_usual(network, unpadded_batch(steps), rounds))
+    return made
+
+
+def against_usual(size: dict, batch: Batch, rounds: int) -> dict:
+    """One network's step against the usual loop's."""
+    network = make_network(**size)
+    step = OurStep(network)
+    path = step.path.__name__.split(".")[-1]
+    return take_turns(lambda: step(batch), usual(network, batch), rounds) | {"path": path}
+
+
+def padded_row(rounds: int) -> dict:
+    """With the battery's own trial lengths, padded to the longest of the batch."""
+    batch = PaddedBatches(trials(), TRIALS, 0).next()
+    question = f"and at N = 256, 10% with trials of 9 to 33 time steps, padded to T = {len(batch.labels)}?"
+    return {"question": question} | against_usual(local(256, 3), batch, rounds)
+
+
+def torch_row(rounds: int) -> dict:
+    """A full network on the path that is chosen for it against the quicker of the plain torch paths."""
+    batch, network = unpadded_batch(30), make_network({"kind": "full"}, 256)
+    steps = {name: OurStep(make_network({"kind": "full"}, 256), name) for name in ("dense", "reference")}
+    seconds = {name: min(cpu_seconds(lambda s=step: s(batch), 3) for _ in range(5)) for name, step in steps.items()}
+    best, ours = steps[min(seconds, key=seconds.get)], OurStep(network)
+    question = "how many times faster than the best plain torch path is a full network's step, N = 256, T = 30?"
+    return {"question": question, "goal": 1.0} | take_turns(lambda: ours(batch), lambda: best(batch), rounds)
+
+
+def growth_row(rounds: int) -> dict:
+    """Whether the cost follows the synapses."""
+    batch = unpadded_batch(10)
+    small, large = (OurStep(make_network(**local(neurons, 3.65))) for neurons in (4096, 16384))
+    question = "how many times as long as at N = 4,096 (theirs) is a step at N = 16,384 (ours), 45 synapses a neuron?"
+    row = take_turns(lambda: large(batch), lambda: small(batch), rounds, least=0.2)
+    spread = tuple(sorted(1 / ratio for ratio in row["spread"]))
+    return {"question": question, "goal": 4.2, "better": "lower"} | row | {"ratio": 1 / row["ratio"], "spread": spread}
+
+
+def peak_row(rounds: int) -> dict:
+    """Forward and backward pass alone: every product that a synapse asks for, against the best dense product."""
+    network, batch = make_network(**local(256, 3)), unpadded_batch(30)
+    steps = int(batch.lengths.sum())
+    operations = 2e-9 * 2 * steps * network.connectivity.synapses
+    operations += 2e-9 * 2 * steps * network.readout.numel()
+    rates = []
+    for _ in range(rounds):
+        seconds = cpu_seconds(lambda: kernel.passes(network, batch), 50)
+        rates.append(operations / seconds / gemm_gigaflops(rounds=3))
+    return {
+        "question": "what share of a dense product's rate do forward and backward pass reach, N = 256, 10%, T = 30?",
+        "ours": operations / seconds,
+        "unit": "GFLOP/s",
+        "ratio": statistics.median(rates),
+        "spread": (min(rates), max(rates)),
+        "goal": 0.75,
+    }
+
+
+def rows(quick: bool = False) -> list[dict]:
+    """Measure everything here; `quick`: fewer rounds."""
+    torch.set_num_threads(1)
+    rounds = 3 if quick else ROUNDS
+    peak = {"question": "what does a dense float32 product reach here, 256 x 256 x 256?", "ours": gemm_gigaflops()}
+    made = [peak | {"unit": "GFLOP/s"}, *usual_rows(rounds), padded_row(rounds), torch_row(rounds), growth_row(rounds)]
+    return made
+
+
+def main() -> int:
+    """Print the rows; status 1 when a goal is missed."""
+    from benchmarks.__main__ import show
+
+    return show(rows())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

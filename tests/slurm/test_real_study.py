@@ -1,0 +1,89 @@
+"""The real workflow on Slurm, through the profile that users run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from study import slurm, wait_for
+
+from lmrnn.cells import read_cell
+from lmrnn.ledger import Ledger
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
+ROOT = Path(__file__).parents[2]
+
+
+def snakemake(folder, *arguments):
+    """Command line of a run of the real workflow with its results in a folder."""
+    return [sys.executable, "-m", "snakemake", "--directory", str(folder), *arguments]
+
+
+def on_slurm(folder, config, *arguments):
+    """A run through the profile, with a shorter interval between looks than a real cluster would want."""
+    options = ("--profile", "slurm", "--configfile", str(config), "--submitit-poll-interval", "1", *arguments)
+    return subprocess.Popen(
+        snakemake(folder, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do(tmp_path):
+    config = ROOT / "config" / "smoke.yaml"
+    driver = on_slurm(tmp_path, config, "--submitit-pack", "8")
+    output, _ = driver.communicate(timeout=280)
+    assert driver.returncode == 0, output[-3000:]
+    cells = sorted((tmp_path / "results" / "cells").rglob("*.h5"))
+    assert len(cells) == 6
+    assert (tmp_path / "results" / "smoke" / "cells.csv").exists()
+    assert list((tmp_path / "results" / "smoke" / "figures").glob("*.png"))
+    # result, log, benchmark, lock, and Snakemake's note
+    for cell in cells:
+        own = [path for path in (tmp_path / "results").rglob(f"*{cell.stem}*") if path.is_file()]
+        assert len(own) + 1 <= 5, own
+    assert not list((tmp_path / ".lmrnn" / "dispatch").glob("*/*")), "pickles and logs of finished cells are left"
+    again = on_slurm(tmp_path, config)
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0
+    assert "Nothing to be done" in output
+    shown = subprocess.run(
+        [sys.executable, "-m", "lmrnn.cli", "status", "--config", str(config), "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert [json.loads(line)["state"] for line in shown.splitlines()] == ["done"] * 6
+
+
+def test_a_preempted_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
+    study = {
+        "study": "one",
+        "validation_trials": 2,
+        "test_trials": 4,
+        "grid": [{"connectivity": ["full"], "tasks": [3], "trials_per_task": [16], "seed": [0]}],
+        "network": {"neurons": 100},
+        "training": {"batch_size": 16, "steps": 6000, "evaluate_every": 500},
+    }
+    config = tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump(study))
+    disturbed, calm = tmp_path / "disturbed", tmp_path / "calm"
+    for folder in (disturbed, calm):
+        folder.mkdir()
+    driver = on_slurm(disturbed, config, "--submitit-partition", "low", "--until", "train_cell")
+    log = wait_for(lambda: next((disturbed / "results" / "logs" / "cells").rglob("*.log"), None), 90, "the training")
+    wait_for(lambda: "500" in log.read_text(), 60, "its first evaluations")
+    slurm("sbatch", "-p", "urgent", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2")
+    output, _ = driver.communicate(timeout=280)
+    assert driver.returncode == 0, output[-3000:]
+    local = ("--cores", "1", "--configfile", str(config), "--until", "train_cell")
+    subprocess.run(snakemake(calm, *local), cwd=ROOT, check=True, capture_output=True)
+    one, other = (read_cell(next((folder / "results" / "cells").rglob("*.h5"))) for folder in (disturbed, calm))
+    assert one.provenance["restarts"] == 1
+    assert other.provenance["restarts"] == 0
+    assert all(np.array_equal(one.weights[name], other.weights[name]) for name in other.weights)
+    assert np.array_equal(one.history["loss"], other.history["loss"], equal_nan=True)
+    entries, _ = Ledger(disturbed / ".lmrnn" / "dispatch").replay()
+    assert all(entry.outcome == "done" for entry in entries.values())

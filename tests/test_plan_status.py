@@ -1,0 +1,138 @@
+"""What `lmrnn plan` and `lmrnn status` say, against files made for it."""
+
+import fcntl
+import json
+import re
+
+import pytest
+
+from lmrnn.cli import main
+from lmrnn.config import validate_config
+from lmrnn.ledger import Ledger
+from lmrnn.plan import Cost, cell_seconds, duration, makespan, plan
+from lmrnn.status import Reader, failures, table, unasked_files
+from lmrnn.sweep import cells_of
+from tests.studies import Study
+
+STUDY = {
+    "study": "planned",
+    "validation_trials": 5,
+    "test_trials": 10,
+    "grid": [{"connectivity": ["autapse", "full"], "tasks": [3], "trials_per_task": [8], "seed": [0, 1, 2]}],
+    "network": {"neurons": 16},
+    "training": {"batch_size": 8, "steps": 100, "evaluate_every": 30},
+    "compute": {"threads": 2},
+}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A complete configuration whose results lie in a folder of the test, and its cells."""
+    config = validate_config({**STUDY, "results": str(tmp_path / "results")})
+    return config, cells_of(config)
+
+
+def submit(ledger, cells, results, state="RUNNING", folder="20300101/a"):
+    """Enter an array of one task per cell into a ledger."""
+    lines = [[{"key": str(cell.path(results)), "rule": "train_cell", "log": "the.log"}] for cell in cells]
+    ledger.append("submit", folder=folder, cluster="slurm", tasks=lines)
+    ids = [f"7_{index}" for index in range(len(cells))]
+    ledger.append("ids", folder=folder, ids=ids)
+    ledger.append("states", states=dict.fromkeys(ids, state))
+
+
+def test_the_plan_adds_up(sweep):
+    config, cells = sweep
+    made = plan(config, cells, 0.01, pack=4, parallel=2, gpus=1)
+    assert (made.cells, made.done) == (6, 0)
+    assert (made.datasets, made.datasets_done) == (5, 0)  # training data of three seeds, validation, test
+    assert made.tasks == 5 + 2
+    assert made.hours * 3600 == pytest.approx(6 * 100 * 0.01)
+    assert made.core_hours == pytest.approx(2 * made.hours)
+    assert made.gpu_hours == pytest.approx(made.hours / 4)
+    assert made.wall_hours * 3600 == pytest.approx(3.0)
+    assert 0 < made.gigabytes < 0.01
+
+
+def test_evaluations_count_too(sweep):
+    _, cells = sweep
+    trials = 3 * (5 * 5 + 10)  # before the first step, after 30, 60, 90 and 100 steps, and the test set
+    assert cell_seconds(cells[0], Cost(step=0.0, trial=1.0)) == trials
+
+
+@pytest.mark.parametrize(("jobs", "workers", "seconds"), [([1, 1, 1], 2, 2), ([5, 1, 1], 9, 5), ([], 3, 0)])
+def test_wall_clock_is_that_of_workers_taking_turns(jobs, workers, seconds):
+    assert makespan(jobs, workers) == seconds
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3, "3 s"), (60, "1 min"), (3700, "1 h 1 min"), (90000, "1 d 1 h")])
+def test_time_spans_read_well(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_plan_measures_a_step_of_every_kind_of_cell(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(json.dumps(STUDY))
+    main(["plan", "--config", "study.yaml"])
+    lines = capsys.readouterr().out.splitlines()
+    measured = [line for line in lines if "ms a step" in line]
+    assert [line.split(",")[0].strip() for line in measured] == ["autapse", "full"]
+    assert all(float(re.search(r"([\d.]+) ms a step", line)[1]) > 0 for line in measured)
+
+
+@pytest.mark.parametrize("option", [("--pack", "0"), ("--parallel", "-1"), ("--step-ms", "0"), ("--gpus", "-1")])
+def test_plan_refuses_what_cannot_be(option, tmp_path, capsys):
+    (tmp_path / "study.yaml").write_text(json.dumps(STUDY))
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", "--config", str(tmp_path / "study.yaml"), *option])
+    assert stop.value.code == 1
+    assert option[0] in capsys.readouterr().err
+
+
+def test_status_reads_the_ledger_the_locks_and_the_logs(sweep, tmp_path):
+    config, cells = sweep
+    results, ledger = config["results"], Ledger(tmp_path / "dispatch")
+    submit(ledger, cells[:2], results)
+    submit(ledger, cells[2:3], results, "PENDING", "20300101/b")
+    key = str(cells[1].path(results))
+    ledger.append("end", folder="20300101/a", index=1, key=key, outcome="failed", reason="its command exploded")
+    checkpoint = cells[3].checkpoint(results)
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    reader = Reader(results, ledger.folder)
+    lock = cells[4].checkpoint(results).with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        states = reader.states(cells)
+    assert [one.state for one in states] == ["running", "failed", "waiting", "stopped", "running", "missing"]
+    assert "its command exploded" in failures(states)
+    assert "the.log" in failures(states)
+    assert [one.state for one in reader.states(cells)][4] == "missing"
+    assert table(states).splitlines()[-1].split()[:6] == ["all", ".", ".", "2", "1", "1"]
+
+
+def test_status_after_a_real_run_names_what_nobody_asks_for(tmp_path, monkeypatch, capsys):
+    study = Study(tmp_path / "study")
+    study.run()
+    monkeypatch.chdir(study.folder)
+    main(["status", "--config", str(study.config_file)])
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0].split()[:4] == ["connectivity", "tasks", "trials", "done"]
+    assert shown.splitlines()[-1].split()[:2] == ["all", "2"]
+    study.change(training={"steps": 7})
+    main(["status", "--config", str(study.config_file)])
+    shown = capsys.readouterr().out
+    assert "2 files that none of" in shown
+    config = validate_config(study.config)
+    assert len(unasked_files(study.results, [cells_of({**config, "results": str(study.results)})])) == 2
+
+
+def test_a_damaged_cell_is_no_finished_cell(sweep, tmp_path):
+    config, cells = sweep
+    path = cells[0].path(config["results"])
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not a cell")
+    one = Reader(config["results"], tmp_path / "dispatch").states(cells)[0]
+    assert one.state == "failed"
+    assert str(path) in one.reason

@@ -1,8 +1,8 @@
 """All benchmarks: a table, and results/bench/bench.json. Each row is a question; the goals are this project's own.
 
-    make bench                            everything, about ten minutes
-    make bench BENCH=--quick              fewer rounds, short versions
-    make bench BENCH="step generation"    some of them
+make bench                            everything, about ten minutes
+make bench BENCH=--quick              fewer rounds, short versions
+make bench BENCH="step generation"    some of them
 """
 
 import argparse

@@ -53,8 +53,8 @@ def write_cells(folder: Path, count: int, **resources: object) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump({"cells": cells, "resources": resources}))
 
 
-def dry_run_seconds(cells: int, folder: Path) -> float:
-    """Wall seconds of a dry run of the real workflow."""
+def dry_run_seconds(cells: int, folder: Path) -> tuple[float, float]:
+    """Wall and CPU seconds of a dry run of the real workflow."""
     study = {
         "study": "many",
         "grid": {
@@ -68,9 +68,15 @@ def dry_run_seconds(cells: int, folder: Path) -> float:
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1"]
     command += ["--configfile", str(folder / "study.yaml"), "--directory", str(folder)]
-    start = time.perf_counter()
+    start, before = time.perf_counter(), children_cpu()
     subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, children_cpu() - before
+
+
+def children_cpu() -> float:
+    """CPU seconds of all processes that this one has started and waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def planning_rows() -> list[dict]:
@@ -78,8 +84,8 @@ def planning_rows() -> list[dict]:
     made = []
     for cells, goal in ((1_000, 5), (10_000, 30)):
         with tempfile.TemporaryDirectory() as folder:
-            seconds = dry_run_seconds(cells, Path(folder))
-        made.append(row(f"dry run of {cells:,} cells of the real workflow", seconds, goal, "s"))
+            wall, cpu = dry_run_seconds(cells, Path(folder))
+        made.append(row(f"dry run of {cells:,} cells of the real workflow ({cpu:.1f} s of CPU)", wall, goal, "s"))
     return made
 
 
@@ -142,10 +148,9 @@ def cpu_rows(cells: int = 64) -> list[dict]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_cells(folder, cells, pack=PACK)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = children_cpu()
         subprocess.run(snakemake(folder), cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        driver = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        driver = children_cpu() - before
         base = folder / ".lmrnn" / "dispatch"
         arrays = {task.job_id.split("_")[0] for tasks in Ledger(base).replay()[1].values() for task in tasks}
         time.sleep(2)  # the accounting of the last steps is written after their end

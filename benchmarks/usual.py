@@ -39,6 +39,7 @@ class UsualStep:
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3)
 
     def __call__(self, inputs, labels):
+        """Take it; the loss."""
         self.optimizer.zero_grad()
         logits = self.network(inputs)
         loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-1)

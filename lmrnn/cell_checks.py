@@ -16,7 +16,7 @@ STATUSES = ("completed", "diverged")
 MEASURES = ("decision_accuracy", "trial_accuracy", "final_step_accuracy", "fixation_break_rate")
 CLOCKS = ("training_seconds", "evaluation_seconds")
 PARAMETERS = ("recurrent", "input", "rule", "bias", "readout", "readout_bias")
-_COLUMNS = ("step", "trials", *CLOCKS, "loss", *MEASURES)
+_COLUMNS = ("step", "trials", *CLOCKS, "loss", *MEASURES, "task_decision_accuracy")
 
 
 def check_result(result: CellResult) -> None:
@@ -37,7 +37,7 @@ def check_result(result: CellResult) -> None:
     if result.status not in STATUSES:
         raise ValueError(f"status {result.status!r} is none of {', '.join(STATUSES)}")
     lacking = [name for name in _COLUMNS if name not in result.history]
-    lacking += [f"test/{name}" for name in MEASURES if name not in result.test]
+    lacking += [f"test/{name}" for name in (*MEASURES, "always_fixate") if name not in result.test]
     if lacking:
         raise ValueError(f"it lacks {', '.join(lacking)}")
     tasks, steps = len(battery_names(result.spec["tasks"])), result.spec["training"]["steps"]
@@ -60,7 +60,7 @@ def _demand(holds: Any, otherwise: str) -> None:
 
 
 def _shares(values: np.ndarray) -> bool:
-    return bool(np.all((values >= 0) & (values <= 1)))
+    return values.dtype.kind == "f" and bool(np.all((values >= 0) & (values <= 1)))
 
 
 def check_history(history: Mapping[str, np.ndarray], tasks: int) -> None:
@@ -80,6 +80,7 @@ def check_history(history: Mapping[str, np.ndarray], tasks: int) -> None:
     """
     rows = len(np.atleast_1d(history["step"]))
     _demand(rows > 0, "its history is empty")
+    _demand(history["loss"].dtype.kind == "f", "history/loss is of another type")
     for name, values in history.items():
         wanted = (rows, tasks) if name == "task_decision_accuracy" else (rows,)
         _demand(values.shape == wanted, f"the columns of its history differ in length: {name} is {values.shape}")
@@ -90,10 +91,16 @@ def check_history(history: Mapping[str, np.ndarray], tasks: int) -> None:
     for name in CLOCKS:
         values = history[name]
         _demand(
-            np.all(np.isfinite(values)) and values[0] >= 0 and np.all(np.diff(values) >= 0), f"history/{name} runs back"
+            values.dtype.kind == "f"
+            and np.all(np.isfinite(values))
+            and values[0] >= 0
+            and np.all(np.diff(values) >= 0),
+            f"history/{name} runs back",
         )
     for name in (*MEASURES, "task_decision_accuracy"):
-        _demand(name not in history or _shares(history[name]), f"history/{name} has values outside of [0, 1]")
+        _demand(_shares(history[name]), f"history/{name} has values outside of [0, 1]")
+    mean = history["task_decision_accuracy"].mean(axis=1)
+    _demand(np.allclose(mean, history["decision_accuracy"]), "history/decision_accuracy is not the mean over the tasks")
 
 
 def _check_weights(weights: Mapping[str, np.ndarray], finite: bool) -> None:
@@ -112,7 +119,8 @@ def _check_weights(weights: Mapping[str, np.ndarray], finite: bool) -> None:
         ends = weights[name]
         _demand(ends.dtype.kind in "iu" and np.all((ends >= 0) & (ends < neurons)), f"weights/{name} names no neurons")
     for name in PARAMETERS:
-        _demand(not finite or np.all(np.isfinite(weights[name])), f"weights/{name} has values that are not finite")
+        good = weights[name].dtype.kind == "f" and (not finite or np.all(np.isfinite(weights[name])))
+        _demand(good, f"weights/{name} has values that are not finite")
 
 
 def _check_provenance(provenance: Mapping[str, Any]) -> None:
@@ -120,6 +128,6 @@ def _check_provenance(provenance: Mapping[str, Any]) -> None:
     for name in (*CLOCKS, "restarts", "peak_memory_mb"):
         value = provenance[name]
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _demand(number and 0 <= value < float("inf"), f"provenance: {name} is {value!r}")
+        _demand(number and 0 <= value < 1e15, f"provenance: {name} is {value!r}")
     for name in ("path", "host"):
         _demand(isinstance(provenance.get(name, ""), str), f"provenance: {name} is no text")

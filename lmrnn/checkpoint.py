@@ -117,6 +117,7 @@ def restore(training: Training, snapshot: Snapshot) -> str:
         wide = column == "task_decision_accuracy"
         _check_shape(arrays[f"history/{column}"], (rows, training.network.n_tasks) if wide else (rows,))
         training.history[column] = arrays[f"history/{column}"].tolist()
+    _check_shape(arrays["noise"], tuple(training.noise.get_state().shape))
     training.noise.set_state(torch.from_numpy(arrays["noise"]))
     for position, (name, parameter) in enumerate(training.network.named_parameters()):
         _fill(parameter.data, arrays[f"weights/{name}"])
@@ -131,7 +132,10 @@ def restore(training: Training, snapshot: Snapshot) -> str:
 def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:
     """Copy an array into a tensor of its shape."""
     _check_shape(array, tuple(tensor.shape))
-    tensor.copy_(torch.tensor(array))
+    values = torch.tensor(array)
+    if values.dtype != tensor.dtype:
+        raise TypeError(f"an array of {values.dtype} where {tensor.dtype} is needed")
+    tensor.copy_(values)
 
 
 def _check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -69,6 +69,17 @@ def cells_command(arguments: argparse.Namespace) -> None:
         print("done   " if cell.path(config["results"]).exists() else "missing", cell.stem)
 
 
+def analyse_command(arguments: argparse.Namespace) -> None:
+    """Look into trained networks: units and their tasks, time constants, rotation along the ring."""
+    from lmrnn.pipeline import analyse_cells
+    from lmrnn.sweep import cells_of, find_cell
+
+    config = load_config(arguments.config)
+    cells = cells_of(config)
+    for path in analyse_cells([find_cell(cells, one) for one in arguments.cell], config["results"], arguments.output):
+        print(path)
+
+
 def _config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", "--configfile", default=DEFAULT_CONFIG, help=f"configuration of the study ({DEFAULT_CONFIG})"
@@ -111,6 +122,13 @@ def build_parser() -> argparse.ArgumentParser:
     standing = add("status", status.status_command)
     _config_option(standing)
     status.add_arguments(standing)
+    pruning = add("prune", status.prune_command)
+    _config_option(pruning)
+    pruning.add_argument("--yes", action="store_true", help="remove them; without it they are only listed")
+    analysing = add("analyse", analyse_command)
+    _config_option(analysing)
+    analysing.add_argument("cell", nargs="+", help="finished cells: hash, file or unique part of the name")
+    analysing.add_argument("--output", "-o", default="analysis", help="folder for tables and figures (analysis)")
     return parser
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmrnn.dataset_spec import DatasetSpec
 from lmrnn.errors import DamagedFileError
+from lmrnn.generation import PARAMETER_COLUMNS
 from lmrnn.tasks import CLASSES
 
 
@@ -44,6 +45,11 @@ def check_columns(spec: DatasetSpec, columns: Mapping[str, np.ndarray]) -> int:
         "task": np.any(columns["task"] != task),
         "decision": np.any(columns["decision"] != length - last) or np.any(last < 1),
     }
+    with np.errstate(invalid="ignore"):
+        wrong["coherence"] = np.any(columns["coherence"] < 0) or np.any(np.isinf(columns["coherence"]))
+    # ring positions, modalities, ... or -1 for none; the longest list of them is the ring's
+    small = [name for name in PARAMETER_COLUMNS if columns[name].dtype == np.int8]
+    wrong |= {name: np.any((columns[name] < -1) | (columns[name] >= 32)) for name in small}
     for name, is_wrong in wrong.items():
         if is_wrong:
             raise ValueError(f"the column {name} does not fit trials laid end to end, task after task")

@@ -16,6 +16,14 @@ from lmrnn.errors import DamagedFileError
 from lmrnn.storage import lock, temporaries, write_text
 from lmrnn.sweep import SPLITS, Cell
 
+# figure: the tables of `lmrnn.study_analysis` that it shows
+ANALYSIS_FIGURES = {
+    "sheets": ("units", "clusters"),
+    "tuning": ("tuning", "units"),
+    "autapses": ("units", "tuning"),
+    "rings": ("planes", "rotation"),
+}
+
 
 def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
     """The cell's datasets in memory; those that are missing are made first.
@@ -126,13 +134,18 @@ def collect_cells(cells: Iterable[Cell], results: Path | str, table: Path | str)
     DamagedFileError
         Naming the first cell file that is not good.
     """
+    write_text(table, _table_of(cells, results).to_csv(index=False))
+
+
+def _table_of(cells: Iterable[Cell], results: Path | str) -> pd.DataFrame:
+    """One row per cell, read from its file."""
     rows = []
     for cell in cells:
         path = cell.path(results)
         result = read_cell(path, cell.spec, weights=False)
         size = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"])
         rows.append(cell_row(result, cell.connectivity_label, *size, str(path), cell.hash))
-    write_text(table, cells_table(rows).to_csv(index=False))
+    return cells_table(rows)
 
 
 def compute_curves(cells: Iterable[Cell], study: Mapping[str, Any], table: Path | str, outputs: Iterable[str]) -> None:
@@ -217,6 +230,39 @@ def analyse_networks(
     from lmrnn.study_analysis import analyse_study
 
     _write_tables(analyse_study(pd.read_csv(table), _results(cells, study), read_cell), outputs)
+
+
+def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str) -> list[Path]:
+    """Look into chosen networks, apart from any study; tables and figures go to a folder.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        Finished cells; of several of one kind the best is looked into.
+    results : Path or str
+        Folder of results.
+    folder : Path or str
+        Where the files go.
+
+    Returns
+    -------
+    list of Path
+        The figures.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is missing or not good.
+    """
+    from lmrnn.study_analysis import analyse_study
+
+    read = [read_cell(cell.path(results), cell.spec, weights=False) for cell in cells]
+    found = analyse_study(_table_of(cells, results), read, read_cell)
+    folder = Path(folder)
+    _write_tables(found, [str(folder / f"{name}.csv") for name in found])
+    for name, tables in ANALYSIS_FIGURES.items():
+        draw_figure(name, [folder / f"{table}.csv" for table in tables], folder / f"{name}.png", "okabe_ito")
+    return [folder / f"{name}.png" for name in ANALYSIS_FIGURES]
 
 
 def measure_claims(

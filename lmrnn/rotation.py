@@ -15,7 +15,7 @@ RING_STEP = 2 * np.pi / POSITIONS
 
 @dataclass(frozen=True)
 class Rotation:
-    """How states turn in the plane in which they differ most by position.
+    """How states turn in the plane in which they go round once with the position.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Rotation:
         0 .. 1, length of the mean of exp(i (angle - angle of the position)): 1 where the state is always at the right
         place of the ring.
     explained : float
-        Share of the variance by first position and time that lies in the plane.
+        Share of the variance between trials at equal times that lies in the plane.
     plane : numpy.ndarray
         (R, 2) states in the plane.
     """
@@ -45,10 +45,12 @@ class Rotation:
 
 
 def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rotation:
-    """Measure rotation in the principal plane in which trials differ by the position at which they begin.
+    """Measure rotation in the principal plane that states go round once with a trial's first position.
 
-    What all trials share at a time since onset is taken away; the plane is that of the two strongest principal
-    components of the mean states by first position and time since onset. Nothing of it presumes that the state turns.
+    What all trials share at a time since onset is taken away. At each time, the mean states are fitted by the cosine
+    and sine of the first position; the plane is that of the two strongest principal components of all these fits, so
+    that the 16 first positions go round it once. (The strongest plane of the states themselves may well be one that they go
+    round twice.) Nothing about it presumes that the state turns.
 
     Parameters
     ----------
@@ -78,11 +80,12 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
     if len(np.unique(first)) < 3:
         raise ValueError(f"rotation needs three first positions or more, not {len(np.unique(first))}")
     conditions, _ = _group_means(states, since * POSITIONS + first)  # (C, N), one per first position and time
-    time = np.unique(since * POSITIONS + first) // POSITIONS
-    shared, _ = _group_means(conditions, time)  # each first position counts alike
+    code = np.unique(since * POSITIONS + first)
+    shared, _ = _group_means(conditions, code // POSITIONS)  # each first position counts alike
+    fits = _harmonic_fits(conditions - shared[code // POSITIONS], code)
+    axes = np.linalg.svd(fits, full_matrices=False)[2][:2]
     differing = states - shared[since]
-    _, strength, axes = np.linalg.svd(conditions - shared[time], full_matrices=False)
-    plane = differing @ axes[:2].T
+    plane = differing @ axes.T
     angle, wanted = np.arctan2(plane[:, 1], plane[:, 0]), RING_STEP * position
     if _coherence(angle[onset], -wanted[onset]) > _coherence(angle[onset], wanted[onset]):
         plane, angle = plane * [1, -1], -angle
@@ -91,9 +94,20 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
         advance=float(_wrapped(np.diff(angle))[within].mean()) if within.any() else float("nan"),
         target=float(_wrapped(np.diff(wanted))[within].mean()) if within.any() else float("nan"),
         coherence=_coherence(angle, wanted),
-        explained=float((strength[:2] ** 2).sum() / max((strength**2).sum(), 1e-300)),
+        explained=float((plane**2).sum() / max((differing**2).sum(), 1e-300)),
         plane=plane,
     )
+
+
+def _harmonic_fits(conditions: Floats, code: Integers) -> Floats:
+    """Least-squares coefficients of cosine and sine of the first position at each time, (2 * times, N)."""
+    fits = []
+    for time in np.unique(code // POSITIONS):
+        rows = code // POSITIONS == time
+        angle = RING_STEP * (code[rows] % POSITIONS)
+        design = np.stack([np.ones(len(angle)), np.cos(angle), np.sin(angle)], axis=1)
+        fits.append(np.linalg.lstsq(design, conditions[rows], rcond=None)[0][1:])
+    return np.concatenate(fits)
 
 
 def _group_means(states: Floats, group: Integers) -> tuple[Floats, Integers]:

@@ -272,16 +272,36 @@ def _report(states: list[CellState], config: Mapping[str, Any], arguments: argpa
     return "\n\n".join(part for part in parts if part)
 
 
-def _unasked(config: Mapping[str, Any], arguments: argparse.Namespace) -> str:
-    """Files that neither this study nor any other configuration beside it asks for."""
+def _studies_beside(config: str) -> tuple[list[Path], list[list[Cell]]]:
+    """Every configuration in a configuration's folder, and the cells of each."""
     from lmrnn.config import load_config
     from lmrnn.sweep import cells_of
 
-    beside = sorted({Path(arguments.config), *Path(arguments.config).parent.glob("*.yaml")})
-    studies = [cells_of(load_config(path)) for path in beside]
+    beside = sorted({Path(config), *Path(config).parent.glob("*.yaml")})
+    return beside, [cells_of(load_config(path)) for path in beside]
+
+
+def _unasked(config: Mapping[str, Any], arguments: argparse.Namespace) -> str:
+    """Files that neither this study nor any other configuration beside it asks for."""
+    beside, studies = _studies_beside(arguments.config)
     files = unasked_files(config["results"], studies)
     if not files:
         return ""
     shown = [f"        {path}" for path in files[:10]] + ["        ..."] * (len(files) > 10)
     head = f"{len(files)} files that none of {', '.join(str(path) for path in beside)} asks for (`lmrnn prune`):"
     return "\n".join([head, *shown])
+
+
+def prune_command(arguments: argparse.Namespace) -> None:
+    """Remove cell files that no configuration asks for; lists them, and removes with --yes."""
+    from lmrnn.config import load_config
+
+    beside, studies = _studies_beside(arguments.config)
+    files = unasked_files(load_config(arguments.config)["results"], studies)
+    for path in files:
+        print("removed" if arguments.yes else "would remove", path)
+        if arguments.yes:
+            path.unlink()
+    names = ", ".join(str(path) for path in beside)
+    print(f"{len(files)} cell files that none of {names} asks for", end="")
+    print("" if arguments.yes or not files else "; `lmrnn prune --yes` removes them")

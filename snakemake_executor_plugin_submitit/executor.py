@@ -278,7 +278,7 @@ class Executor(RemoteExecutor):
         try:
             limit = self.cluster.array_limit()
         except RuntimeError as error:
-            raise WorkflowError(f"submitit: {error}. Is this machine part of a cluster?") from error
+            raise WorkflowError(f"submitit: {error}. Without Slurm: --submitit-cluster local") from error
         return max(1, min(self.settings.array_size, limit, LARGEST_ARRAY))
 
     def _submit(self, packs: list[list[JobExecutorInterface]]) -> None:

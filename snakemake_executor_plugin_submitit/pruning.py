@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from lmrnn.ledger import DONE, Entry, Task
@@ -24,6 +25,8 @@ def prune_task(base: Path, task: Task) -> None:
     submission = folder.parent
     if submission.is_dir() and not any(child.is_dir() for child in submission.iterdir()):
         shutil.rmtree(submission, ignore_errors=True)
+        with suppress(OSError):  # other submissions of the day are still there
+            submission.parent.rmdir()
 
 
 def prune_all(base: Path, entries: dict[str, Entry], submissions: dict[str, list[Task]]) -> None:

@@ -80,7 +80,7 @@ def run(*command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"{command[0]} did not answer within {timeout:.0f} s")
     except FileNotFoundError:
-        return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: no such command; is this a Slurm machine?")
+        return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: no such command")
 
 
 def _sacct(job_ids: set[str]) -> dict[str, str]:

@@ -59,19 +59,19 @@ def wrong_arrays(values):
     yield "complex", values.astype(complex)
     yield "a dimension more", values[None]
     yield "none at all", VIEWED_AS_EMPTY
-    yield "another type", values.astype(np.int32 if values.dtype.kind == "f" else np.float64)
+    yield "another type", np.nan_to_num(values).astype(np.int32 if values.dtype.kind == "f" else np.float64)
     if values.ndim:
         yield "a row less", values[:-1]
         yield "a row more", np.concatenate([values, values[-1:]])
         yield "no rows", values[:0]
         yield "one number", values.reshape(-1)[0]
-    if values.ndim == 2:
+    if values.ndim == 2 and values.shape[0] != values.shape[1]:
         yield "turned", np.ascontiguousarray(values.T)
 
 
 def with_one(values, wrong):
     """A copy of an array whose middle value is another."""
-    changed = values.copy()
+    changed = np.array(values)
     changed.reshape(-1)[changed.size // 2] = wrong
     return changed
 
@@ -79,7 +79,20 @@ def with_one(values, wrong):
 def wrong_texts(text):
     """An attribute that should be a text of JSON, and is not, or not this one."""
     yield from (("a number", 7), ("an array", np.arange(3)), ("nothing", VIEWED_AS_EMPTY), ("bytes", np.bytes_(b"{}")))
-    for wrong in ("", "{", "null", "[]", "{}", "7", '"words"', text[:-1], text + "x", "[" * 100_000, '{"a": NaN}', "\ufffd"):
+    for wrong in (
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        "7",
+        '"words"',
+        text[:-1],
+        text + "x",
+        "[" * 100_000,
+        '{"a": NaN}',
+        "\ufffd",
+    ):
         yield f"text {wrong[:12]!r}", wrong
 
 

@@ -157,6 +157,18 @@ def test_what_all_trials_share_over_time_does_not_turn_the_plane():
     assert found.coherence == pytest.approx(1)
 
 
+def test_a_stronger_plane_that_positions_go_round_twice_is_not_taken():
+    start, steps, trial = np.repeat(np.arange(16), 10), np.tile(np.arange(10), 16), np.repeat(np.arange(16), 10)
+    position = start + steps
+    axes = np.linalg.qr(stream(6, "harmonics").standard_normal((40, 4)))[0].T
+    once, twice = RING_STEP * position, 2 * RING_STEP * position
+    waves = np.stack([np.cos(once), np.sin(once), 5 * np.cos(twice), 5 * np.sin(twice)], axis=1)
+    found = measure_rotation(waves @ axes, position, trial)
+    assert found.share == pytest.approx(1)
+    assert found.coherence == pytest.approx(1)
+    assert found.explained == pytest.approx(1 / 26)
+
+
 def test_two_positions_span_no_plane():
     with pytest.raises(ValueError, match="three first positions"):
         measure_rotation(ring_states([0, 1, 0]), np.array([0, 1, 0]), np.arange(3))

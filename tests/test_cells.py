@@ -17,14 +17,15 @@ SPEC = {
 def result(**changes):
     history = {name: np.array([0.25, 0.75, 0.5]) for name in MEASURES}
     history |= {"step": np.array([0, 10, 20]), "loss": np.array([2.5, 1.5, 1.0]), "trials": np.array([0, 40, 80])}
+    history["task_decision_accuracy"] = np.array([[0.25, 0.25], [0.5, 1.0], [0.0, 1.0]])
     history |= dict.fromkeys(("training_seconds", "evaluation_seconds"), np.array([0.0, 1.0, 1.5]))
-    weights = {"recurrent": np.arange(5), "input": np.ones((36, 33)), "rule": np.ones((36, 2)), "bias": np.ones(36)}
+    weights = {"recurrent": np.arange(5.0), "input": np.ones((36, 33)), "rule": np.ones((36, 2)), "bias": np.ones(36)}
     weights |= {"readout": np.ones((17, 36)), "readout_bias": np.ones(17), "pre": np.arange(5), "post": np.arange(5)}
     parts = {
         "spec": SPEC,
         "status": "completed",
         "history": history,
-        "test": {name: np.array([0.5, 1.0]) for name in MEASURES},
+        "test": {name: np.array([0.5, 1.0]) for name in (*MEASURES, "always_fixate")},
         "weights": weights,
         "provenance": {
             **{"host": "node1", "restarts": 2, "training_seconds": 1.5, "evaluation_seconds": 1.5},

@@ -17,9 +17,9 @@ from lmrnn.batches import Batch
 from lmrnn.connectivity import build_connectivity
 from lmrnn.errors import ConfigError
 from lmrnn.network import LMRNN
-from lmrnn.recurrence import kernel
+from lmrnn.recurrence import kernel, reference
 from lmrnn.recurrence.pairs import pair_rows
-from tests.test_paths import random_batch
+from tests.test_paths import distance, doubled, random_batch
 
 ROOT = Path(__file__).parents[1]
 compiled = pytest.mark.skipif(kernel.why_not() is not None, reason=f"{kernel.why_not()}")
@@ -96,6 +96,18 @@ def test_a_trial_alone_and_in_a_batch_has_the_same_logits():
         *(getattr(batch, name)[:, 7:8] for name in ("observations", "rule", "labels")), *[batch.lengths[7:8]] * 2
     )
     torch.testing.assert_close(whole[:, 7:8], kernel.logits(network, alone), rtol=1e-5, atol=1e-6)
+
+
+@compiled
+@pytest.mark.parametrize("neurons", [529, 1156])
+def test_networks_of_more_than_one_strip_of_rows_equal_the_reference(neurons):
+    connectivity = build_connectivity({"kind": "local", "radius": 3, "boundary": "torus"}, neurons)
+    network, batch = LMRNN(connectivity, 3, leak=0.5, initialisation="gaussian"), random_batch(7, 70, 3)
+    right, wide = doubled(network, batch)
+    loss, _ = kernel.loss_and_gradients(network, batch)
+    assert distance(loss, reference.loss_and_gradients(right, wide)[0]) <= 1e-6
+    for p, q in zip(network.parameters(), right.parameters(), strict=True):
+        assert distance(p.grad, q.grad) <= 1e-6
 
 
 @compiled

@@ -164,11 +164,12 @@ def test_a_diverged_network_has_no_finite_loss(name):
     assert torch.isnan(loss)
 
 
-def test_the_choice_follows_device_and_density(monkeypatch):
+def test_the_choice_follows_the_device(monkeypatch):
     sparse = LMRNN(build_connectivity({"kind": "local", "radius": 3}, 256), 2)
     full = LMRNN(build_connectivity({"kind": "full"}, 256), 2)
     monkeypatch.setattr(kernel, "_load", lambda: kernel._Library.__new__(kernel._Library))
     assert choose_path(sparse, "cpu") == "kernel"
+    assert choose_path(full, "cpu") == "kernel"
     assert choose_path(full, "cpu", "dense") == "dense"
     assert choose_path(sparse, "cuda") == "dense"
     with pytest.raises(ConfigError, match="runs on the CPU"):

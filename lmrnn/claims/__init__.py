@@ -37,7 +37,7 @@ def compute(
     table: pd.DataFrame,
     results: Sequence[CellResult],
     thresholds: Sequence[float],
-    headline: float = 0.7,
+    headline: float = 0.5,
     rotation: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """All claims and their controls, one row each, for every battery, layout and threshold of a study.

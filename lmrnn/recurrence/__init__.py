@@ -6,8 +6,9 @@
 ``states(network, batch, initial_state=None, noise=None) -> (T, B, N)``
     without gradients.
 
-Which one is taken (`choose_path`): ``dense`` on a GPU; on the CPU ``kernel``, compiled code whose cost follows the
-synapses, or ``dense`` where nearly all possible synapses exist; ``dense`` where the kernel was not compiled.
+Which one is taken (`choose_path`): on the CPU ``kernel``, compiled code whose cost follows the synapses, at any density
+(of a full network's step it takes two thirds of what dense products take, `make bench`); ``dense`` on a GPU, and on the
+CPU where the kernel was not compiled or does not know the network's type of numbers.
 ``reference``, plain torch with automatic differentiation, is what the others are tested against.
 """
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from lmrnn.network import LMRNN
 
 PATHS = ("reference", "dense", "kernel")
-DENSE_FROM = 0.9  # density from which dense products are not slower on the CPU (`make bench`)
 
 
 def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto") -> str:
@@ -39,7 +39,7 @@ def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto"
     device : torch.device or str
         Where it is to run.
     wanted : str
-        A path by name, or ``auto``: by device, density and whether the kernel was compiled.
+        A path by name, or ``auto``: by device and whether the kernel was compiled.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto"
     Warns
     -----
     UserWarning
-        Where ``auto`` takes a slower path because the kernel was not compiled.
+        Where ``auto`` takes a slower path on the CPU.
     """
     from lmrnn.recurrence import kernel
 
@@ -63,7 +63,7 @@ def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto"
         if wanted == "kernel" and (reason := kernel.why_not(network, device)):
             raise ConfigError(f"compute.path is 'kernel', but {reason}; allowed here: auto, reference, dense")
         return wanted
-    if torch.device(device).type != "cpu" or network.connectivity.density >= DENSE_FROM:
+    if torch.device(device).type != "cpu":
         return "dense"
     if reason := kernel.why_not(network, device):
         warnings.warn(f"training takes the slower dense path: {reason}", stacklevel=2)

@@ -164,10 +164,10 @@ def _run(
     batch: Batch,
     initial_state: Tensor | None,
     noise: Tensor | None,
-    gradients: bool = False,
+    gradients: int = 0,
     **outputs: Tensor,
 ) -> float:
-    """Run the kernel and return the loss; it writes into `outputs` and, with `gradients`, into the parameters' grad."""
+    """Run the kernel and return the loss; it writes into `outputs` and, if `gradients` is 1, into every grad."""
     library, context, kind = _library(), _context(network), network.bias.dtype
     problem = context.problem
     parameters = [getattr(network, name) for name in PARAMETERS]
@@ -231,8 +231,13 @@ def loss_and_gradients(
         State of each trial at its last time step.
     """
     final_state = network.bias.new_empty(batch.labels.shape[1], network.neurons, requires_grad=False)
-    loss = _run(network, batch, initial_state, noise, gradients=True, final_state=final_state)
+    loss = _run(network, batch, initial_state, noise, gradients=1, final_state=final_state)
     return torch.tensor(loss, dtype=network.bias.dtype), final_state
+
+
+def passes(network: LMRNN, batch: Batch) -> float:
+    """Forward and backward pass without the gradients of the weights, to measure them alone; returns the loss."""
+    return _run(network, batch, None, None, gradients=2)
 
 
 def logits(network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None) -> Tensor:

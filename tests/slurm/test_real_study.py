@@ -15,6 +15,14 @@ from lmrnn.ledger import Ledger
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
 ROOT = Path(__file__).parents[2]
+ONE = {
+    "study": "one",
+    "validation_trials": 2,
+    "test_trials": 4,
+    "grid": [{"connectivity": ["full"], "tasks": [3], "trials_per_task": [16], "seed": [0]}],
+    "network": {"neurons": 100},
+    "training": {"batch_size": 16, "steps": 6000, "evaluate_every": 500},
+}
 
 
 def snakemake(folder, *arguments):
@@ -58,17 +66,28 @@ def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do
     assert [json.loads(line)["state"] for line in shown.splitlines()] == ["done"] * 6
 
 
-def test_a_preempted_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
-    study = {
-        "study": "one",
-        "validation_trials": 2,
-        "test_trials": 4,
-        "grid": [{"connectivity": ["full"], "tasks": [3], "trials_per_task": [16], "seed": [0]}],
-        "network": {"neurons": 100},
-        "training": {"batch_size": 16, "steps": 6000, "evaluate_every": 500},
-    }
+def test_a_killed_driver_of_the_real_workflow_is_replaced(tmp_path):
     config = tmp_path / "study.yaml"
-    config.write_text(yaml.safe_dump(study))
+    grid = [{"connectivity": ["autapse", "full"], "tasks": [3], "trials_per_task": [16], "seed": [0, 1]}]
+    config.write_text(yaml.safe_dump({**ONE, "grid": grid}))
+    driver = on_slurm(tmp_path, config, "--submitit-pack", "2", "--until", "train_cell")
+    logs = tmp_path / "results" / "logs" / "cells"
+    wait_for(lambda: sum("500" in log.read_text() for log in logs.rglob("*.log")) >= 2, 120, "the trainings")
+    driver.kill()
+    driver.communicate()
+    unlock = on_slurm(tmp_path, config, "--unlock")
+    unlock.communicate(timeout=60)
+    again = on_slurm(tmp_path, config, "--until", "train_cell")
+    output, _ = again.communicate(timeout=280)
+    assert again.returncode == 0, output[-3000:]
+    assert "submitit: 4 jobs" not in output
+    cells = [read_cell(path) for path in (tmp_path / "results" / "cells").rglob("*.h5")]
+    assert [cell.provenance["restarts"] for cell in cells] == [0, 0, 0, 0]
+
+
+def test_a_preempted_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
+    config = tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump(ONE))
     disturbed, calm = tmp_path / "disturbed", tmp_path / "calm"
     for folder in (disturbed, calm):
         folder.mkdir()

@@ -9,6 +9,7 @@ from lmrnn.config import read_yaml, validate_config
 from lmrnn.datasets import dataset_bytes
 from lmrnn.errors import LmrnnError
 from lmrnn.limits import cell_memory_mb, check_limits
+from lmrnn.pipeline import ANALYSIS_FIGURES
 from lmrnn.sweep import SPLITS, cells_of
 
 try:
@@ -65,10 +66,7 @@ FIGURES = {
 CLAIM_FIGURES = {
     "rate_threshold_map": ["curves/rate_threshold_map"],
     "equal_synapses": ["curves/equal_synapses"],
-    "sheets": ["analysis/units", "analysis/clusters"],
-    "tuning": ["analysis/tuning", "analysis/units"],
-    "autapses": ["analysis/units", "analysis/tuning"],
-    "rings": ["analysis/planes", "analysis/rotation"],
+    **{figure: [f"analysis/{table}" for table in tables] for figure, tables in ANALYSIS_FIGURES.items()},
 }
 if STUDY["claims"]:
     FIGURES |= CLAIM_FIGURES

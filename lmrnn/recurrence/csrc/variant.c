@@ -140,7 +140,7 @@ int NAME(run)(Problem *p) {
     if (p->gradients) {
         arrange(&p->transpose, p->values.recurrent, b.backward_weights);
         clear(b.weight_gradient, p->rows.synapses);
-        clear_gradients(p);
+        if (p->gradients == 1) clear_gradients(p);
     }
     double loss = 0;
     for (int64_t first = 0; first < p->batch; first += WIDTH) {
@@ -150,7 +150,7 @@ int NAME(run)(Problem *p) {
         loss += run_forward(&b, scale);
         if (p->gradients) run_backward(&b);
     }
-    if (p->gradients) finish_gradients(&b);
+    if (p->gradients == 1) finish_gradients(&b);
 #ifdef __SANITIZE_ADDRESS__
     __asan_unpoison_memory_region(p->workspace, (size_t)p->workspace_bytes);
 #endif

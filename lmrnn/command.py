@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -29,6 +29,44 @@ class _Both:
     def flush(self) -> None:
         for stream in self._streams:
             stream.flush()
+
+
+class _Log:
+    """A log file; where it cannot be written (a full disk), its lines go to the terminal instead of being lost."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path, self._file, self._line = path, None, ""
+        try:
+            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 -- closed by `close`
+        except OSError as error:
+            self._give_up(error)
+
+    def write(self, text: str) -> int:
+        self._line += text
+        if self._line.endswith("\n"):
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        line, self._line = self._line, ""
+        if self._file:
+            try:
+                self._file.write(line.encode("utf-8", "replace"))
+                return
+            except OSError as error:
+                self._give_up(error)
+        sys.stderr.write(line)
+
+    def close(self) -> None:
+        self.flush()
+        if self._file:
+            self._file.close()
+
+    def _give_up(self, error: OSError) -> None:
+        print(f"warning: {self._path} cannot be written ({error.strerror}); the log goes on here", file=sys.stderr)
+        if self._file:
+            self._file.close()
+        self._file = None
 
 
 @contextmanager
@@ -70,7 +108,7 @@ def logged(path: Path | str) -> Iterator[TextIO]:
     Parameters
     ----------
     path : Path or str
-        Log file, replaced.
+        Log file, replaced; where it cannot be written, its lines go to the terminal.
 
     Yields
     ------
@@ -82,5 +120,5 @@ def logged(path: Path | str) -> Iterator[TextIO]:
     SystemExit
         See `explained`.
     """
-    with open(path, "w", buffering=1, encoding="utf-8") as log, explained(log):
+    with closing(_Log(path)) as log, explained(log):
         yield log

@@ -14,7 +14,7 @@ from lmrnn.figures_style import SEEDS_NOTE, WIDTH, empty_figure, new_figure, not
 from lmrnn.figures_text import error_bars, largest_size, seeds_text
 
 _UNIT_LABELS = {"steps": "training steps", "trials": "trials seen", "seconds": "training time (s)"}
-_CENSORED = "open triangle k/n: k of n seeds get there, the median does not"
+_CENSORED = "k/n: k of n seeds get there; open triangle: fewer than half do"
 
 
 def steps_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
@@ -79,7 +79,10 @@ def trials_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "o
 def _density_figure(rows: list[tuple[str, str, pd.DataFrame]], reason: str, stem: Path | str, palette: str) -> None:
     """Grid of panels, a row for each (title, y label, table), a column for each threshold: median against density."""
     everything = pd.concat([part for *_, part in rows])
-    thresholds = sorted(everything["threshold"].unique())
+    reached = everything.groupby("threshold")["reached"].max() > 0
+    thresholds = sorted(reached.index[reached]) or sorted(reached.index)
+    if never := sorted(set(reached.index) - set(thresholds)):
+        reason += f"\nno seed of any network gets to {', '.join(f'{threshold:g}' for threshold in never)}"
     with new_figure(WIDTH, 1.7 * len(rows) + 0.8, stem) as figure:
         panels = figure.subplots(len(rows), len(thresholds), squeeze=False, sharex=True, sharey="row")
         for line, (title, y_label, part) in zip(panels, rows, strict=True):
@@ -91,7 +94,7 @@ def _density_figure(rows: list[tuple[str, str, pd.DataFrame]], reason: str, stem
             line[0].set_ylabel(y_label)
             plain_log_ticks(line[0].yaxis)
         for axes in panels[-1]:
-            axes.set_xlabel("density (% of synapses)")
+            axes.set_xlabel("density (% of synapses)" if len(thresholds) <= 4 else "density (%)")
         _kind_legend(figure, everything, palette)
         note(figure, reason)
 
@@ -123,7 +126,7 @@ def _draw_density(axes: Axes, part: pd.DataFrame, palette: str) -> None:
 
 def _remark(row: pd.Series) -> str:
     """What a point's reader must know: how many seeds got there, a rate at the edge, a bound instead of a value."""
-    count = "" if row["reached"] == row["seeds"] else f"{row['reached']}/{row['seeds']}"
+    count = "" if row["reached"] in (0, row["seeds"]) else f"{row['reached']}/{row['seeds']}"
     bound = "≤" if row["median"] <= row.get("smallest", 0) else ""
     return count + bound + ("*" if row["at_edge"] in ("low", "high") else "")
 

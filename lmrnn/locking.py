@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lmrnn.errors import BusyError
 
 
+def _nothing() -> None:
+    pass
+
+
 @contextmanager
-def lock(path: Path | str, wait: bool = True) -> Iterator[None]:
+def lock(path: Path | str, wait: bool = True, waiting: Callable[[], object] = _nothing) -> Iterator[None]:
     """Hold a file for this process alone; the lock goes with the process, however it ends.
 
     Parameters
@@ -21,6 +25,8 @@ def lock(path: Path | str, wait: bool = True) -> Iterator[None]:
         Lock file; made, and removed when the lock is given back.
     wait : bool
         Wait for the other process; else raise at once.
+    waiting : callable
+        Called once before waiting, to say so.
 
     Raises
     ------
@@ -32,9 +38,13 @@ def lock(path: Path | str, wait: bool = True) -> Iterator[None]:
     while True:
         with open(path, "a") as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(f"{path}: another process is at work on this; wait for it or stop it") from error
+                if not wait:
+                    raise BusyError(f"{path}: another process is at work on this; wait for it or stop it") from error
+                waiting()
+                waiting = _nothing
+                fcntl.flock(handle, fcntl.LOCK_EX)
             # the holder before us removed the file: whoever comes next would make, and hold, another one
             if not _is_at(handle.fileno(), path):
                 continue

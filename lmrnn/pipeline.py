@@ -87,8 +87,12 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
     from lmrnn.training import Compute, train
 
     path, checkpoint = cell.path(results), cell.checkpoint(results)
+
+    def say_waiting() -> None:
+        print(f"another process is at work on {path}: waiting for it to end", file=log, flush=True)
+
     # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
-    with lock(checkpoint.with_suffix(".lock")):
+    with lock(checkpoint.with_suffix(".lock"), waiting=say_waiting):
         for leftover in temporaries(path):
             leftover.unlink()
         finished = _finished(cell, path, log)

@@ -238,7 +238,8 @@ def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
                 sets[split] = load_dataset(path)
             settings = Compute(**{name: compute[name] for name in ("threads", "device", "path")})
             spec = {**cell.spec, "training": training}
-            result = train(spec, *(sets[split] for split in SPLITS), log=lambda line: None, compute=settings)
+            data = sets["train"], sets["validation"], sets["test"]
+            result = train(spec, *data, log=lambda line: None, compute=settings)
         times, steps = result.history["training_seconds"], result.history["step"]
         measured = [index for index, step in enumerate(steps) if step >= first]
         begin, end = measured[0], measured[-1]

@@ -49,7 +49,7 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
 
     What all trials share at a time since onset is taken away. At each time, the mean states are fitted by the cosine
     and sine of the first position; the plane is that of the two strongest principal components of all these fits, so
-    that the 16 first positions go round it once. (The strongest plane of the states themselves may well be one that they go
+    that the 16 first positions go round it once. (The strongest plane of the states themselves may be one that they go
     round twice.) Nothing about it presumes that the state turns.
 
     Parameters

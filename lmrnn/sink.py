@@ -20,19 +20,22 @@ class Sink:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._failed = file, False
+        self._file = file
+        self.error: OSError | None = None
+        self.closing = False  # from then on a failure is kept in `error` alone: HDF5 must not see it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
     def _try(self, call: Callable[[Any], int], argument: Any, otherwise: int) -> int:
-        if self._failed:
-            return otherwise
-        try:
-            return call(argument)
-        except OSError:
-            self._failed = True
-            raise
+        if self.error is None:
+            try:
+                return call(argument)
+            except OSError as error:
+                self.error = error
+                if not self.closing:
+                    raise
+        return otherwise
 
     def write(self, data: memoryview) -> int:
         """Write all of it: a disk that is nearly full takes a part and says so only at the next attempt."""

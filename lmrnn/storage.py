@@ -164,11 +164,13 @@ def write_h5(path: Path | str, kind: str, version: int, fill: Callable[[h5py.Fil
         When the disk is full.
     """
     with atomic_path(path) as temporary:
-        with (
-            open(temporary, "w+b", buffering=0) as raw,
-            h5py.File(Sink(raw), "w", userblock_size=USER_BLOCK, libver="v110") as file,
-        ):
-            fill(file)
+        with open(temporary, "w+b", buffering=0) as raw:
+            sink = Sink(raw)
+            with h5py.File(sink, "w", userblock_size=USER_BLOCK, libver="v110") as file:
+                fill(file)
+                sink.closing = True
+            if sink.error is not None:
+                raise sink.error
         with open(temporary, "r+b") as handle:
             handle.write(_header(kind, version, _digest(temporary)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +58,8 @@ def make_cluster(name: str, requeues: int) -> Cluster:
     """
     if name not in ("slurm", "local", "debug"):
         raise ValueError(f"cluster is one of slurm, local, debug, not {name!r}")
-    return {"slurm": SlurmCluster, "local": LocalCluster, "debug": DebugCluster}[name](requeues)
+    kinds: dict[str, Callable[[int], Cluster]] = {"slurm": SlurmCluster, "local": LocalCluster, "debug": DebugCluster}
+    return kinds[name](requeues)
 
 
 class LocalCluster:
@@ -74,7 +75,7 @@ class LocalCluster:
 
     def __init__(self, requeues: int) -> None:
         self.requeues = requeues
-        self.jobs: dict[str, submitit.LocalJob] = {}
+        self.jobs: dict[str, Any] = {}
 
     def array_limit(self) -> int:
         """No limit but Snakemake's own ``--jobs``."""
@@ -191,8 +192,7 @@ class DebugCluster:
 
     def states(self, job_ids: Iterable[str]) -> dict[str, str]:
         """Ended, or not yet."""
-        ours = {job_id: self.ended.get(job_id, "RUNNING") for job_id in job_ids}
-        return ours
+        return {job_id: self.ended.get(job_id, "RUNNING") for job_id in job_ids}
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Start no further task; the one that runs is a child of this process and ends with it."""

@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 from snakemake.cli import main
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -42,7 +43,7 @@ class CellReporter(logging.Handler):
         self.jobs: dict[int, str] = {}
         self.last_error = threading.local()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, record: Any) -> None:
         """Take in one record of Snakemake's.
 
         Parameters
@@ -63,7 +64,7 @@ class CellReporter(logging.Handler):
         elif event == LogEvent.JOB_FINISHED and record.job_id in self.jobs:
             write_event(self.folder, self.jobs[record.job_id], DONE)
 
-    def started(self, record: logging.LogRecord) -> None:
+    def started(self, record: Any) -> None:
         """A job starts.
 
         Parameters
@@ -89,7 +90,7 @@ class CellReporter(logging.Handler):
             if key in text.split():
                 write_event(self.folder, key, FAILED, f"its command ended well, but {key} is missing")
 
-    def failed(self, record: logging.LogRecord) -> None:
+    def failed(self, record: Any) -> None:
         """A job ended badly.
 
         Parameters

@@ -84,8 +84,8 @@ class Judge:
         dead = state in FINAL or state in PERHAPS_FINAL or state == GONE
         if kind == DONE:
             # Waiting for the task's end lets its folder be cleared away at once.
-            waited = self._waited(task, "end") > min(self.latency, 5.0)
-            return Outcome(DONE if dead or waited or not settled else RUNNING)
+            long = self._waited(task, "end") > min(self.latency, 5.0)
+            return Outcome(DONE if dead or long or not settled else RUNNING)
         if kind == FAILED:
             return Outcome(FAILED, reason)
         if not dead:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,13 @@ def merged(old, new):
         both = isinstance(value, dict) and isinstance(old.get(key), dict)
         result[key] = merged(old[key], value) if both else value
     return result
+
+
+def steady(table):
+    """A table of cells without what differs from run to run: the clock, memory, restarts, and where its files lie."""
+    cells = pd.read_csv(table)
+    unsteady = [name for name in cells if name.endswith("_seconds")] + ["peak_memory_mb", "restarts", "file"]
+    return cells.drop(columns=unsteady)
 
 
 class Study:

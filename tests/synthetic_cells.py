@@ -64,7 +64,11 @@ def cell(
         },
         test={**dict.fromkeys(MEASURES, test_accuracy), "always_fixate": np.full(tasks, 0.1)},
         weights={},
-        provenance={"training_seconds": seconds_per_step * every * len(step), "restarts": 0, "always_fixate_decision_accuracy": 0.1},
+        provenance={
+            "training_seconds": seconds_per_step * every * len(step),
+            "restarts": 0,
+            "always_fixate_decision_accuracy": 0.1,
+        },
     )
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from study import Study
+
+from lmrnn.storage import lock
 
 HOW = "tests/slurm/start.sh starts one on this machine (as root, from Debian packages); tests/slurm/README.md says more"
 
@@ -38,7 +41,14 @@ def _slurm() -> None:
 
 
 @pytest.fixture
-def study(_slurm: None, tmp_path: Path) -> Study:
+def preemptible(_slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Partition low for this test alone: whoever preempts there preempts everybody."""
+    with lock(tmp_path_factory.getbasetemp().parent / "partition-low.lock"):
+        yield
+
+
+@pytest.fixture
+def study(_slurm: None, tmp_path: Path) -> Iterator[Study]:
     """An empty study; what it leaves running ends with the test."""
     study = Study(tmp_path)
     yield study

@@ -45,6 +45,7 @@ def test_a_signal_that_comes_before_the_task_is_up_does_not_kill_it(study):
     assert study.right("a")
 
 
+@pytest.mark.usefixtures("preemptible")
 def test_preempted_cells_go_on_also_when_caught_writing_a_checkpoint(study):
     cells = {
         "plain": {"steps": 40, "seconds": 0.5, "every": 1000},

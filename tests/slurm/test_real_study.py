@@ -85,6 +85,7 @@ def test_a_killed_driver_of_the_real_workflow_is_replaced(tmp_path):
     assert [cell.provenance["restarts"] for cell in cells] == [0, 0, 0, 0]
 
 
+@pytest.mark.usefixtures("preemptible")
 def test_a_preempted_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
     config = tmp_path / "study.yaml"
     config.write_text(yaml.safe_dump(ONE))

@@ -88,31 +88,13 @@ static void row_sums(const Block *b, int64_t n) {
     ((REAL *)b->p->grads.input)[n * CHANNELS] += total(on_even + on_odd);
 }
 
-/* Ask for what the pair at `c` will be the first to use: its rows' delta, and the states of the last column of each
- * run, which on a sheet is the one that no pair before it used. */
-static void fetch_ahead(const Products *p, Cursor c) {
-    const int32_t *last = c.columns + c.counts[0];
-    const REAL *wanted[3] = {p->delta + c.rows[0] * p->width, 0, 0};
-    wanted[1] = c.rows[1] >= 0 ? p->delta + c.rows[1] * p->width : wanted[0];
-    wanted[2] = c.counts[0] ? p->h + last[-1] * p->width : wanted[0];
-    for (int64_t i = 0; i < p->count; i++)
-        for (int k = 0; k < 3; k++) __builtin_prefetch(wanted[k] + p->at[i], 0, 2);
-}
-
 /* d loss / d W, in order of use, and what else a row's delta gives. The first time step counts only where there is an initial state. */
 static __attribute__((noinline)) void recurrent_gradient(const Block *b, int64_t listed) {
     const int64_t skip = b->p->initial_state ? 0 : b->live[0];
     const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width};
     Cursor c = begin(&b->p->rows, 0);
     REAL *out = b->weight_gradient;
-    Cursor ahead = c;
-    const int64_t pairs = b->p->rows.pairs, distance = 4;
-    for (int k = 0; k < distance && k < pairs; k++) advance(&ahead);
-    for (int64_t pair = 0; pair < pairs; pair++, advance(&c)) {
-        if (pair + distance < pairs) {
-            fetch_ahead(&p, ahead);
-            advance(&ahead);
-        }
+    for (int64_t pair = 0; pair < b->p->rows.pairs; pair++, advance(&c)) {
         const int32_t *columns = c.columns;
         out = run_dots(&p, c.rows[0], c.rows[1], columns, c.counts[0], out);
         out = run_dots(&p, c.rows[0], -1, columns + c.counts[0], c.counts[1], out);

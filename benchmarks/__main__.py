@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from lmrnn.storage import atomic_path
@@ -44,11 +45,13 @@ def line(row: dict) -> str:
     return f"{row['question']}\n    {', '.join(parts)}"
 
 
-def show(rows: list[dict]) -> int:
-    """Print rows; how many goals were missed, at most 1."""
+def show(rows: Iterable[dict]) -> int:
+    """Print rows as they come; 1 if a goal was missed."""
+    missed = 0
     for row in rows:
         print(line(row), flush=True)
-    return int(any(met(row) is False for row in rows))
+        missed |= met(row) is False
+    return int(missed)
 
 
 def processor() -> str:
@@ -82,10 +85,10 @@ def measure(names: list[str], quick: bool) -> list[dict]:
         options = {"quick": quick} if "quick" in inspect.signature(rows).parameters else {}
         print(f"\n== {name}", flush=True)
         start = time.monotonic()
-        found = [{"benchmark": name, **row} for row in rows(**options)]
-        show(found)
+        for row in rows(**options):
+            show([row])
+            made.append({"benchmark": name, **row})
         print(f"   {time.monotonic() - start:.0f} s", flush=True)
-        made += found
     return made
 
 

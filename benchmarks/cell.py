@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -143,11 +144,13 @@ def sheet_row(steps: int) -> dict:
     }
 
 
-def rows(quick: bool = False) -> list[dict]:
-    """Measure; `quick`: fewer steps and rounds."""
+def rows(quick: bool = False) -> Iterator[dict]:
+    """Measure, row by row; `quick`: fewer steps and rounds."""
     steps, rounds = (200, 1) if quick else (STEPS, 1)
     turns = (200, 1) if quick else (500, 7)
-    return [cell_row(steps, rounds), side_by_side_row(*turns), sheet_row(5 if quick else 30)]
+    yield cell_row(steps, rounds)
+    yield side_by_side_row(*turns)
+    yield sheet_row(5 if quick else 30)
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import dataclasses
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -107,7 +107,7 @@ def gemm_gigaflops(size: int = 256, rounds: int = 15) -> float:
     return 2e-9 * size**3 / seconds
 
 
-def usual_rows(rounds: int) -> list[dict]:
+def usual_rows(rounds: int) -> Iterator[dict]:
     """The step against the usual loop, without padding."""
     sizes = [
         ("N = 256, 10%, T = 30", local(256, 3), 30, 5.5),
@@ -116,11 +116,9 @@ def usual_rows(rounds: int) -> list[dict]:
         ("N = 4,096, 4%, T = 10", local(4096, RADII[0.04]), 10, 40),
         ("N = 256, full, T = 30", {"spec": {"kind": "full"}, "neurons": 256}, 30, 1.5),
     ]
-    made = []
     for size, network, steps, goal in sizes:
         question = f"how many times faster than the usual loop is a step at {size}?"
-        made.append({"question": question, "goal": goal} | against_usual(network, unpadded_batch(steps), rounds))
-    return made
+        yield {"question": question, "goal": goal} | against_usual(network, unpadded_batch(steps), rounds)
 
 
 def against_usual(size: dict, batch: Batch, rounds: int) -> dict:
@@ -182,13 +180,15 @@ def peak_row(rounds: int) -> dict:
     }
 
 
-def rows(quick: bool = False) -> list[dict]:
-    """Measure everything here; `quick`: fewer rounds."""
+def rows(quick: bool = False) -> Iterator[dict]:
+    """Measure everything here, row by row; `quick`: fewer rounds."""
     torch.set_num_threads(1)
     rounds = 3 if quick else ROUNDS
     peak = {"question": "what does a dense float32 product reach here, 256 x 256 x 256?", "ours": gemm_gigaflops()}
-    others = [row(rounds) for row in (padded_row, torch_row, peak_row, growth_row)]
-    return [peak | {"unit": "GFLOP/s"}, *usual_rows(rounds), *others]
+    yield peak | {"unit": "GFLOP/s"}
+    yield from usual_rows(rounds)
+    for row in (padded_row, torch_row, peak_row, growth_row):
+        yield row(rounds)
 
 
 def main() -> int:

@@ -56,11 +56,12 @@ while killed < kills:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_killed_at_random_moments(tmp_path):
     path = tmp_path / "sets" / "set.h5"
     path.parent.mkdir()
     command = [sys.executable, "-c", KILLER, SPEC.to_json(), str(path), str(KILLS)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr
     left = done.stdout.split()
     assert len(left) == KILLS

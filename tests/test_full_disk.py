@@ -1,4 +1,4 @@
-"""A full disk stops a run with one clear message; what was finished stays whole, the rest follows when there is space."""
+"""A full disk stops a run with one clear message; what was finished stays whole, the rest follows later."""
 
 import errno
 import io
@@ -49,16 +49,21 @@ def fill(file, value):
 
 def test_hdf5_survives_a_full_disk_at_any_point_of_its_file(tmp_path, monkeypatch):
     path = tmp_path / "set.h5"
-    write_h5(path, "dataset", 1, lambda file: fill(file, 1))
-    old, size = path.read_bytes(), path.stat().st_size
-    for left in np.linspace(0, size - 1, 60, dtype=int):
-        monkeypatch.setattr(storage, "Sink", lambda raw, left=int(left): Sink(Disk(raw, left)))
+    plenty = 10**9
+    disks = []
+
+    def put(value, left):
+        monkeypatch.setattr(storage, "Sink", lambda raw: Sink(disks.append(Disk(raw, left)) or disks[-1]))
+        write_h5(path, "dataset", 1, lambda file: fill(file, value))
+
+    put(1, plenty)
+    old, written = path.read_bytes(), plenty - disks[0].left
+    for left in np.linspace(0, written - 1, 60, dtype=int).tolist():
         with pytest.raises(ResourceError, match=r"no space left on the disk while writing .*set\.h5"):
-            write_h5(path, "dataset", 1, lambda file: fill(file, 2))
+            put(2, left)
         assert path.read_bytes() == old
         assert list(tmp_path.iterdir()) == [path]
-    monkeypatch.setattr(storage, "Sink", lambda raw: Sink(Disk(raw, 10 * size)))
-    write_h5(path, "dataset", 1, lambda file: fill(file, 2))
+    put(2, plenty)
     with open_h5(path, "dataset", 1) as file:
         assert np.all(file["rows"][()] == 2)
 

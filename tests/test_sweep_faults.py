@@ -1,4 +1,4 @@
-"""Whole sweeps that are killed, run twice at once or find damaged files: the same command ends as if nothing had been."""
+"""Sweeps that are killed, run twice at once or find damaged files: the same command ends as if nothing had been."""
 
 import io
 import os
@@ -51,14 +51,10 @@ def start(study):
         return subprocess.Popen(command, cwd=study.folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
-def progress(study):
-    """Number of files that say how far a sweep is: checkpoints and finished cells."""
-    return len(list((study.results / "checkpoints").rglob("*.h5"))), len(study.trained())
-
-
-def wait_for(holds, seconds=120):
-    end = time.monotonic() + seconds
-    while not holds():
+def wait_for_a_checkpoint(study, process):
+    """Until the sweep is in the midst of a cell, or has ended."""
+    end = time.monotonic() + 120
+    while process.poll() is None and not any((study.results / "checkpoints").rglob("*.h5")):
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -70,13 +66,11 @@ def family(process):
 
 
 def kill(process, whole_family):
-    """SIGKILL for Snakemake alone, or with everything it started; the trainings that live on."""
+    """SIGKILL for Snakemake with everything it started, or alone: then its trainings live on."""
     processes = family(process) if whole_family else family(process)[:1]
-    orphans = [] if whole_family else family(process)[1:]
     for one in processes:
         one.send_signal(signal.SIGKILL)
     process.wait(60)
-    return orphans
 
 
 def inodes(study):
@@ -84,12 +78,13 @@ def inodes(study):
     return {cell: (study.results / "cells" / cell).stat().st_ino for cell in study.trained()}
 
 
+@pytest.mark.timeout(900)
 def test_a_sweep_that_is_killed_with_kill_9_goes_on_where_it_was(undisturbed, tmp_path):
     study, rng = make_study(tmp_path / "study"), np.random.default_rng(11)
     finished, mid_sweep = {}, 0
     for whole_family in (True, False, True):
         process, cells_before = start(study), len(study.trained())
-        wait_for(lambda: any((study.results / "checkpoints").rglob("*.h5")) or process.poll() is not None)
+        wait_for_a_checkpoint(study, process)
         time.sleep(float(rng.uniform(0, 2)))
         if process.poll() is not None:
             break
@@ -170,6 +165,7 @@ class Telling(io.StringIO):
         return super().write(text)
 
 
+@pytest.mark.timeout(600)
 def test_a_sweep_names_a_damaged_cell_and_trains_only_it_again(undisturbed, tmp_path):
     shutil.copytree(undisturbed.folder, tmp_path / "study", symlinks=True)
     study = make_study(tmp_path / "study")

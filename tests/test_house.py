@@ -75,7 +75,9 @@ def test_public_functions_have_types_and_docstrings(path):
         assert docstring, f"{where}: no docstring"
 
 
-@pytest.mark.parametrize("module", ["lmrnn", "lmrnn.sweep", "lmrnn.curves", "lmrnn.config", "lmrnn.limits"])
+@pytest.mark.parametrize(
+    "module", ["lmrnn", "lmrnn.sweep", "lmrnn.curves", "lmrnn.config", "lmrnn.limits", "lmrnn.plan", "lmrnn.status"]
+)
 def test_planning_runs_without_torch(module, run_python):
     done = run_python(
         f"import {module}, sys; assert 'torch' not in sys.modules; assert 'matplotlib' not in sys.modules"

@@ -29,7 +29,7 @@ def counted(steps: int) -> int:
 
 def wait_for(what: Callable[[], object], seconds: float = 60, why: str = "") -> object:
     """Wait until something is true, and return it; a test that waits in vain fails here."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 2 * seconds  # patience for a busy machine
     while time.monotonic() < end:
         if found := what():
             return found

@@ -69,7 +69,7 @@ def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do
 def test_a_killed_driver_of_the_real_workflow_is_replaced(tmp_path):
     config = tmp_path / "study.yaml"
     grid = [{"connectivity": ["autapse", "full"], "tasks": [3], "trials_per_task": [16], "seed": [0, 1]}]
-    config.write_text(yaml.safe_dump({**ONE, "grid": grid}))
+    config.write_text(yaml.safe_dump({**ONE, "grid": grid, "training": {**ONE["training"], "steps": 3000}}))
     driver = on_slurm(tmp_path, config, "--submitit-pack", "2", "--until", "train_cell")
     logs = tmp_path / "results" / "logs" / "cells"
     wait_for(lambda: sum("500" in log.read_text() for log in logs.rglob("*.log")) >= 2, 120, "the trainings")

@@ -99,8 +99,8 @@ def test_a_trial_alone_and_in_a_batch_has_the_same_logits():
 
 
 @compiled
-@pytest.mark.parametrize("neurons", [529, 1156])
-def test_networks_of_more_than_one_strip_of_rows_equal_the_reference(neurons):
+@pytest.mark.parametrize("neurons", [289, 400, 529, 1156])
+def test_networks_of_uneven_chunks_or_more_than_one_strip_of_rows_equal_the_reference(neurons):
     connectivity = build_connectivity({"kind": "local", "radius": 3, "boundary": "torus"}, neurons)
     network, batch = LMRNN(connectivity, 3, leak=0.5, initialisation="gaussian"), random_batch(7, 70, 3)
     right, wide = doubled(network, batch)

@@ -74,8 +74,9 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     b->width = width;
     b->stride = cells + 5 * 64 / real; /* an odd number of cache lines: a neuron's time steps fall into different sets */
     /* A small network takes the inputs of several time steps together. A large one takes them time step by time step,
-     * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache. */
-    b->chunk = N <= 512 ? 256 * 256 / (N > 256 ? N : 256) : 0;
+     * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache.
+     * A multiple of 16: every row of `drive` must begin at a vector's boundary. */
+    b->chunk = N <= 512 ? 256 * 256 / (N > 256 ? N : 256) / 16 * 16 : 0;
     b->strip = b->chunk ? N : STRIP;
     b->chunk_stride = (b->chunk > WIDTH ? b->chunk : WIDTH) + 48;
     b->live = take(&a, T * 4);

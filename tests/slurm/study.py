@@ -101,6 +101,8 @@ class Study:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # a job in the background of a script is born deaf to SIGINT; a user's shell is not
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     @property

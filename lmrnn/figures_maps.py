@@ -54,7 +54,7 @@ def rate_threshold_map(table: pd.DataFrame, stem: Path | str, palette: str = "ok
 def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> object:
     """One panel: thresholds upwards, learning rates to the right, the ratio written into each cell."""
     grid = part.pivot(index="threshold", columns="learning_rate", values="ratio").sort_index()
-    bounds = part.pivot(index="threshold", columns="learning_rate", values="bound").reindex_like(grid)
+    bounds = part.pivot(index="threshold", columns="learning_rate", values="bound").reindex_like(grid).fillna("")
     image = axes.imshow(
         np.clip(np.log2(grid), -_LARGEST, _LARGEST), norm=norm, cmap="PuOr_r", origin="lower", aspect="auto"
     )

@@ -109,7 +109,7 @@ static __attribute__((noinline)) void transpose_in(const Block *b, const REAL *f
     const int64_t N = b->neurons, S = b->width;
     for (int64_t s0 = 0; s0 < S; s0 += 16)
         for (int64_t n0 = 0; n0 < N; n0 += 16)
-            for (int64_t s = s0; s < s0 + 16; s++) {
+            for (int64_t s = s0; s < (s0 + 16 < S ? s0 + 16 : S); s++) {
                 const REAL *row = s < b->size ? from + b->members[s] * N : 0;
                 for (int64_t n = n0; n < (n0 + 16 < N ? n0 + 16 : N); n++) to[n * S + s] = row ? row[n] : 0;
             }

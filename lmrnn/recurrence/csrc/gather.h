@@ -21,23 +21,45 @@ INLINE void advance(Cursor *c) {
     c->counts += 3;
 }
 
+/* sum[r] += weights of row r times x, over one run of columns, for `rows` rows that all have them and `vectors` vectors
+ * of trials of x (neurons, width); both are constants. A sum waits for its last addition: where there are few vectors,
+ * columns take turns with several sums. */
+INLINE void gather_run(const int32_t *column, int32_t count, const REAL *w, const REAL *x, int64_t width, const int rows,
+                       const int vectors, vec *const *sum) {
+    const int turns = vectors == 1 ? 4 : vectors == 2 ? 2 : 1;
+    const int32_t *end = column + count;
+    vec part[4][2][4]; /* of which [turns][rows][vectors] are used */
+    UNROLL for (int k = 1; k < turns; k++)
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) part[k][r][v] = (vec){0};
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) part[0][r][v] = sum[r][v];
+    for (; end - column >= turns; column += turns, w += turns * rows)
+        UNROLL for (int k = 0; k < turns; k++) {
+            const REAL *from = x + column[k] * width;
+            UNROLL for (int v = 0; v < vectors; v++) {
+                vec y = load(from + v * LANES);
+                HOLD(y);
+                UNROLL for (int r = 0; r < rows; r++) part[k][r][v] += w[k * rows + r] * y;
+            }
+        }
+    for (; turns > 1 && column < end; column++, w += rows) {
+        const REAL *from = x + *column * width;
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < vectors; v++) part[0][r][v] += w[r] * load(from + v * LANES);
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            UNROLL for (int k = 1; k < turns; k++) part[0][r][v] += part[k][r][v];
+            sum[r][v] = part[0][r][v];
+        }
+}
+
 /* first += W[rows[0]] x, second += W[rows[1]] x, for `vectors` (a constant) vectors of trials of x (neurons, width). */
 INLINE void gather(Cursor c, const REAL *x, int64_t width, const int vectors, vec *first, vec *second) {
-    const int32_t *column = c.columns;
-    const REAL *w = c.weights;
-    for (const int32_t *end = column + c.counts[0]; column < end; column++, w += 2) {
-        const REAL *from = x + *column * width;
-        UNROLL for (int v = 0; v < vectors; v++) {
-            vec y = load(from + v * LANES);
-            HOLD(y);
-            first[v] += w[0] * y;
-            second[v] += w[1] * y;
-        }
-    }
-    for (const int32_t *end = column + c.counts[1]; column < end; column++, w++)
-        UNROLL for (int v = 0; v < vectors; v++) first[v] += *w * load(x + *column * width + v * LANES);
-    for (const int32_t *end = column + c.counts[2]; column < end; column++, w++)
-        UNROLL for (int v = 0; v < vectors; v++) second[v] += *w * load(x + *column * width + v * LANES);
+    vec *const both[2] = {first, second};
+    const int32_t shared = c.counts[0], own = c.counts[1];
+    gather_run(c.columns, shared, c.weights, x, width, 2, vectors, both);
+    gather_run(c.columns + shared, own, c.weights + 2 * shared, x, width, 1, vectors, both);
+    gather_run(c.columns + shared + own, c.counts[2], c.weights + 2 * shared + own, x, width, 1, vectors, both + 1);
 }
 
 /* Copy the vector of synapses into order of use. */

@@ -110,7 +110,7 @@ static int64_t sort_by_length(const Problem *p, int64_t *members) {
     return placed;
 }
 
-static int64_t block_width(int64_t trials) { return trials >= WIDTH ? WIDTH : (trials + 15) / 16 * 16; }
+static int64_t block_width(int64_t trials) { return trials >= WIDTH ? WIDTH : (trials + LANES - 1) / LANES * LANES; }
 
 static int64_t members_bytes(const Problem *p) { return (p->batch * 8 + 63) / 64 * 64; }
 

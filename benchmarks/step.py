@@ -58,7 +58,7 @@ class OurStep:
 
     def __call__(self, batch: Batch) -> float:
         """Take it; the loss."""
-        loss, _ = self.path.loss_and_gradients(self.network, batch)
+        loss = self.path.loss_and_gradients(self.network, batch)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         return loss.item()

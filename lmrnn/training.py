@@ -181,7 +181,7 @@ class Training:
         with self.watch.timing("training"):
             batch = self.batches.next()
             noise = self.network.draw_noise(*batch.labels.shape, self.noise)
-            loss, _ = get_path(self.path).loss_and_gradients(self.network, batch, noise=noise)
+            loss = get_path(self.path).loss_and_gradients(self.network, batch, noise=noise)
             self.step += 1
             self.loss_sum, self.loss_count = self.loss_sum + loss.item(), self.loss_count + 1
             self.diverged = not math.isfinite(self.loss_sum)

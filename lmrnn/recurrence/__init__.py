@@ -1,6 +1,6 @@
 """The recurrent computation. Every path, a module of this package, computes the same three things its own way:
 
-``loss_and_gradients(network, batch, initial_state=None, noise=None) -> (loss (), final state (B, N))``
+``loss_and_gradients(network, batch, initial_state=None, noise=None) -> loss ()``
     sets ``grad`` of all six parameters (overwritten, not added to);
 ``logits(network, batch, initial_state=None, noise=None) -> (T, B, 17)`` and
 ``states(network, batch, initial_state=None, noise=None) -> (T, B, N)``

@@ -95,7 +95,7 @@ def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Loss of a batch; sets the gradient of every parameter.
 
     Parameters
@@ -111,10 +111,8 @@ def loss_and_gradients(
 
     Returns
     -------
-    loss : Tensor ()
+    Tensor ()
         Mean cross-entropy in nats over all time steps that are not padding.
-    final_state : Tensor (B, N)
-        State after the last time step; meaningful without padding.
     """
     weights = _weights(network)
     states, values = _unroll(network, batch, initial_state, noise, weights)
@@ -130,7 +128,7 @@ def loss_and_gradients(
     network.input.grad = deltas.T @ batch.observations.to(deltas).flatten(0, 1)
     network.rule.grad, network.bias.grad = deltas.T @ rules, deltas.sum(0)
     network.recurrent.grad = _pick(network, deltas.T @ before)
-    return loss, states[-1].clone()
+    return loss
 
 
 def _pick(network: LMRNN, matrix: Tensor) -> Tensor:

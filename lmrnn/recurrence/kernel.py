@@ -58,7 +58,7 @@ class _Problem(ctypes.Structure):
         *((name, _Pairs) for name in ("rows", "transpose")),
         *((name, _Parameters) for name in ("values", "grads")),
         *((name, _pointer) for name in ("observations", "rules", "labels", "lengths", "initial_state", "noise")),
-        *((name, _pointer) for name in ("final_state", "logits", "states")),
+        *((name, _pointer) for name in ("logits", "states")),
         ("loss", ctypes.c_double),
         ("workspace", _pointer),
         ("workspace_bytes", _long),
@@ -189,7 +189,7 @@ def _run(
     }
     for name, tensor in inputs.items():
         setattr(problem, name, None if tensor is None else tensor.data_ptr())
-    for name in ("final_state", "logits", "states"):
+    for name in ("logits", "states"):
         setattr(problem, name, outputs[name].data_ptr() if name in outputs else None)
     precision = int(kind == torch.float64)
     context.reserve(library, precision)
@@ -209,7 +209,7 @@ def _address(tensor: Tensor, kind: torch.dtype) -> int:
 
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Loss of a batch; sets the gradient of every parameter.
 
     Parameters
@@ -225,14 +225,10 @@ def loss_and_gradients(
 
     Returns
     -------
-    loss : Tensor ()
+    Tensor ()
         Mean cross-entropy in nats over all time steps that are not padding.
-    final_state : Tensor (B, N)
-        State of each trial at its last time step.
     """
-    final_state = network.bias.new_empty(batch.labels.shape[1], network.neurons, requires_grad=False)
-    loss = _run(network, batch, initial_state, noise, gradients=1, final_state=final_state)
-    return torch.tensor(loss, dtype=network.bias.dtype), final_state
+    return torch.tensor(_run(network, batch, initial_state, noise, gradients=1), dtype=network.bias.dtype)
 
 
 def passes(network: LMRNN, batch: Batch) -> float:

@@ -60,7 +60,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Loss of a batch; sets the gradient of every parameter.
 
     Parameters
@@ -76,16 +76,14 @@ def loss_and_gradients(
 
     Returns
     -------
-    loss : Tensor ()
+    Tensor ()
         Mean cross-entropy in nats over all time steps that are not padding.
-    final_state : Tensor (B, N)
-        State after the last time step; meaningful without padding.
     """
     network.zero_grad(set_to_none=True)
     states_ = unroll(network, batch, None if initial_state is None else initial_state.detach(), noise)
     loss = cross_entropy(readout(network, states_), batch.labels)
     loss.backward()
-    return loss.detach(), states_[-1].detach()
+    return loss.detach()
 
 
 @torch.no_grad()

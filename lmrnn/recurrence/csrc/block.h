@@ -181,13 +181,16 @@ static __attribute__((noinline)) void update_base(Block *b, int64_t t) {
     const Problem *p = b->p;
     const REAL *rule = p->values.rule, *bias = p->values.bias;
     const int64_t K = p->tasks, S = b->width;
+    const Change *change = b->changes + b->changed, *end = change;
     for (int64_t s = 0, running = trials_at(b, t); s < running; s++) {
         const int32_t k = (int32_t)p->rules[t * p->batch + b->members[s]];
         if (k == b->task[s]) continue;
         b->task[s] = k;
         b->changes[b->changed++] = (Change){(int32_t)t, (int32_t)s, k};
-        for (int64_t n = 0; n < b->neurons; n++) b->base[n * S + s] = bias[n] + rule[n * K + k];
+        end++;
     }
+    for (int64_t n = 0; change < end && n < b->neurons; n++)
+        for (const Change *c = change; c < end; c++) b->base[n * S + c->s] = bias[n] + rule[n * K + c->k];
 }
 
 #endif

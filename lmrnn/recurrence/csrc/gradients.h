@@ -88,8 +88,38 @@ static void row_sums(const Block *b, int64_t n) {
     ((REAL *)b->p->grads.input)[n * CHANNELS] += total(on_even + on_odd);
 }
 
-/* d loss / d W, in order of use, and what else a row's delta gives. The first time step counts only where there is an initial state. */
-static __attribute__((noinline)) void recurrent_gradient(const Block *b, int64_t listed) {
+/* d loss / d readout of AT_ONCE neurons from n on: as many as the registers allow. */
+enum { AT_ONCE = VECTOR_BYTES == 64 ? 4 : 2 };
+
+static void readout_rows(const Block *b, int64_t n, int64_t listed) {
+    const int64_t N = b->neurons;
+    const int64_t *at_dlogits = b->offsets + b->steps * (b->width / LANES);
+    REAL *grad = b->p->grads.readout;
+    const REAL *d[6], *h[AT_ONCE];
+    for (int r = 0; r < AT_ONCE; r++) h[r] = b->h + b->stride + (n + r < N ? n + r : n) * b->width;
+    for (int first = 0; first < CLASSES; first += 6) {
+        REAL out[6 * AT_ONCE] = {0};
+        for (int c = 0; c < 6; c++) d[c] = b->dlogits + (first + c) * b->width;
+        dots(d, h, at_dlogits, b->offsets, listed, 6, AT_ONCE, out);
+        for (int r = 0; r < AT_ONCE && n + r < N; r++)
+            for (int c = 0; c < 6 && first + c < CLASSES; c++) grad[(first + c) * N + n + r] += out[r * 6 + c];
+    }
+}
+
+static void readout_bias_gradient(const Block *b, int64_t listed) {
+    const int64_t *at_dlogits = b->offsets + b->steps * (b->width / LANES);
+    REAL *bias = b->p->grads.readout_bias;
+    for (int c = 0; c < CLASSES; c++) {
+        vec sum = {0};
+        for (int64_t i = 0; i < listed; i++) sum += load(b->dlogits + c * b->width + at_dlogits[i]);
+        bias[c] += total(sum);
+    }
+}
+
+/* All gradients that are sums over time steps and trials, pair of rows by pair of rows, so that a neuron's states and
+ * deltas are used for all of them while they are in the cache. The recurrent ones stay in order of use; the first time
+ * step counts for them only where there is an initial state. */
+static __attribute__((noinline)) void weight_gradients(const Block *b, int64_t listed) {
     const int64_t skip = b->p->initial_state ? 0 : b->live[0];
     const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width};
     Cursor c = begin(&b->p->rows, 0);
@@ -101,31 +131,9 @@ static __attribute__((noinline)) void recurrent_gradient(const Block *b, int64_t
         out = run_dots(&p, c.rows[1], -1, columns + c.counts[0] + c.counts[1], c.counts[2], out);
         row_sums(b, c.rows[0]);
         if (c.rows[1] >= 0) row_sums(b, c.rows[1]);
+        if (c.rows[0] % AT_ONCE == 0) readout_rows(b, c.rows[0], listed);
     }
-}
-
-/* d loss / d readout and its bias, as many neurons at a time as the registers allow. */
-enum { AT_ONCE = VECTOR_BYTES == 64 ? 4 : 2 };
-
-static __attribute__((noinline)) void readout_gradient(const Block *b, int64_t listed) {
-    const int64_t most = b->steps * (b->width / LANES), N = b->neurons;
-    REAL *grad = b->p->grads.readout, *bias = b->p->grads.readout_bias;
-    const REAL *d[6], *h[AT_ONCE];
-    for (int64_t n = 0; n < N; n += AT_ONCE) {
-        for (int r = 0; r < AT_ONCE; r++) h[r] = b->h + b->stride + (n + r < N ? n + r : n) * b->width;
-        for (int first = 0; first < CLASSES; first += 6) {
-            REAL out[6 * AT_ONCE] = {0};
-            for (int c = 0; c < 6; c++) d[c] = b->dlogits + (first + c) * b->width;
-            dots(d, h, b->offsets + most, b->offsets, listed, 6, AT_ONCE, out);
-            for (int r = 0; r < AT_ONCE && n + r < N; r++)
-                for (int c = 0; c < 6 && first + c < CLASSES; c++) grad[(first + c) * N + n + r] += out[r * 6 + c];
-        }
-    }
-    for (int c = 0; c < CLASSES; c++) {
-        vec sum = {0};
-        for (int64_t i = 0; i < listed; i++) sum += load(b->dlogits + c * b->width + b->offsets[most + i]);
-        bias[c] += total(sum);
-    }
+    readout_bias_gradient(b, listed);
 }
 
 #endif

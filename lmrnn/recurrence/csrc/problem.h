@@ -42,7 +42,6 @@ typedef struct {
     const int64_t *lengths;    /* (batch,), 1 <= length <= steps: later time steps are not computed */
     const void *initial_state; /* (batch, neurons) or null = 0 */
     const void *noise;         /* (steps, batch, neurons) or null = none */
-    void *final_state;         /* (batch, neurons) or null: each trial's state at its last time step */
     void *logits;              /* (steps, batch, CLASSES) or null; entries after a trial's end are left alone */
     void *states;              /* (steps, batch, neurons) or null; likewise */
     double loss;               /* out: mean cross-entropy over the time steps with a label */

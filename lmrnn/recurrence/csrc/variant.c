@@ -38,13 +38,6 @@ static void write_states(const Block *b, int64_t t) {
     const int64_t running = trials_at(b, t);
     const REAL *h = b->h + (t + 1) * b->stride;
     if (p->states) transpose_out(b, h, (REAL *)p->states + t * p->batch * b->neurons, b->neurons, running);
-    if (!p->final_state) return;
-    const int64_t going_on = t + 1 < b->steps ? trials_at(b, t + 1) : 0;
-    if (going_on == 0) transpose_out(b, h, p->final_state, b->neurons, running);
-    else
-        for (int64_t s = going_on; s < running; s++)
-            for (int64_t n = 0; n < b->neurons; n++)
-                ((REAL *)p->final_state)[b->members[s] * b->neurons + n] = h[n * b->width + s];
 }
 
 static double run_forward(Block *b, REAL scale) {
@@ -86,8 +79,7 @@ static void run_backward(Block *b) {
             ring_gradient(b, 0, b->neurons, first, b->active_start[end] - first);
     }
     if (b->p->gradients != 1) return;
-    recurrent_gradient(b, listed);
-    readout_gradient(b, listed);
+    weight_gradients(b, listed);
 }
 
 static __attribute__((noinline)) void finish_gradients(const Block *b) {

@@ -243,7 +243,8 @@ def seed_trials_to_threshold(runs: pd.DataFrame, best: pd.DataFrame, thresholds:
     -------
     pandas.DataFrame
         One row per family of panels that differ in data size only, connectivity, seed and threshold: trials (infinity
-        if censored), reached, diverged (number of cells), smallest and largest size. Empty if there is one size only.
+        if censored), reached, diverged (number of cells), smallest and largest size, at_edge (``no`` if the rate is not
+        the smallest or largest tried at the sizes on both sides of the crossing). Empty if there is one size only.
     """
     chosen = runs.merge(best, on=["panel", "connectivity", "learning_rate"])
     kept = [name for name in ["family", *FIRST_AXES, *CONNECTIVITY, "seed"] if name != "trials_per_task"]
@@ -256,9 +257,17 @@ def seed_trials_to_threshold(runs: pd.DataFrame, best: pd.DataFrame, thresholds:
         common = {**own.iloc[0][kept], "diverged": int((own["status"] == "diverged").sum())}
         for threshold in thresholds:
             trials = crossing(sizes, own["final_test"].to_numpy(), threshold, logarithmic=True)
-            found = {"threshold": threshold, "trials": trials, "reached": np.isfinite(trials)}
+            around = own["at_edge"].to_numpy()[_around(sizes, trials)]
+            edge = next((one for one in around if one != "no"), "no")
+            found = {"threshold": threshold, "trials": trials, "reached": np.isfinite(trials), "at_edge": edge}
             rows.append({**common, **found, "smallest": int(sizes[0]), "largest": int(sizes[-1])})
     return pd.DataFrame(rows)
+
+
+def _around(sizes: np.ndarray, place: float) -> slice:
+    """The two sizes between which a place lies, the largest beyond all."""
+    after = int(np.searchsorted(sizes, place)) if np.isfinite(place) else len(sizes)
+    return slice(max(after - 1, 0), after + 1)
 
 
 def trials_to_threshold(
@@ -275,8 +284,8 @@ def trials_to_threshold(
     -------
     pandas.DataFrame
         One row per family, connectivity and threshold of `seed_trials_to_threshold`: median over seeds with its
-        bootstrap 95% interval, seeds, reached, at_smallest (seeds already there at the smallest size), smallest and
-        largest size. Empty if there is only one data size.
+        bootstrap 95% interval, seeds, reached, at_smallest (seeds already there at the smallest size), at_edge (of any
+        seed), smallest and largest size. Empty if there is only one data size.
     """
     keys = ["family", "connectivity", "threshold"]
     needed = seed_trials_to_threshold(runs, best, thresholds)
@@ -287,7 +296,8 @@ def trials_to_threshold(
         median, low, high = median_interval(part["trials"].to_numpy(), bootstrap)
         rows.append(
             {
-                **part.iloc[0].drop(["seed", "trials", "reached", "diverged", "smallest", "largest"]),
+                **part.iloc[0].drop(["seed", "trials", "reached", "diverged", "smallest", "largest", "at_edge"]),
+                "at_edge": next((edge for edge in part["at_edge"] if edge != "no"), "no"),
                 "seeds": len(part),
                 "diverged": int(part["diverged"].sum()),
                 "reached": int(part["reached"].sum()),

@@ -41,6 +41,7 @@ _RATE_NOTE = (
     "each connectivity at its best learning rate (in the legend; * = smallest or largest tried): "
     "highest final validation accuracy"
 )
+_ALIKE = 0.01  # relative difference up to which numbers of trials per step count as equal
 _X_LABELS = {"step": "training steps", "trials": "trials seen", "training_seconds": "training time (s)"}
 
 
@@ -76,6 +77,9 @@ def _families(table: pd.DataFrame, column: str = "family") -> Iterator[tuple[int
 def training_speed(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
     """Accuracy against training steps, trials seen and training seconds; one row of panels per family.
 
+    Where every step sees the same number of trials, a panel of trials would be that of steps once more: its axis then
+    lies above that panel instead.
+
     Parameters
     ----------
     table : pandas.DataFrame
@@ -86,20 +90,39 @@ def training_speed(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_
         ``okabe_ito`` or ``viridis``.
     """
     shown = largest_size(table)
+    each = shown.groupby("panel", sort=False).apply(_trials_per_step, include_groups=False)
+    labels = {x: label for x, label in _X_LABELS.items() if x != "trials" or each.isna().any()}
     rows = shown["panel"].nunique()
-    with new_figure(WIDTH, ROW * rows + 0.35, stem) as figure:
-        panels = figure.subplots(rows, 3, squeeze=False, sharey=True)
+    with new_figure(WIDTH, (ROW + 0.25 * ("trials" not in labels)) * rows + 0.35, stem) as figure:
+        panels = figure.subplots(rows, len(labels), squeeze=False, sharey=True)
         for i, name, part in _families(shown, "panel"):
-            for axes, (x, label) in zip(panels[i], _X_LABELS.items(), strict=True):
+            for axes, (x, label) in zip(panels[i], labels.items(), strict=True):
                 _draw_courses(axes, part, x, palette)
                 axes.set_xlabel(label)
             accuracy_axis(panels[i, 0], "validation decision accuracy")
             panels[i, 0].set_title(name, loc="left")
-            side_legend(panels[i, 2])
+            side_legend(panels[i, -1])
+            if "trials" not in labels:
+                _trials_above(panels[i, 0], float(each[name]))
         note(
             figure,
-            f"mean over {seeds_text(shown)}; {SEEDS_NOTE}; a diverged cell counts as 0\n{_RATE_NOTE}",
+            f"mean over {seeds_text(shown)}; {SEEDS_NOTE}; diverged: 0\n{_RATE_NOTE}",
         )
+
+
+def _trials_per_step(part: pd.DataFrame) -> float:
+    """Trials seen in each step, if that is the same for all networks throughout, else NaN."""
+    ratio = (part["trials"] / part["step"])[part["step"] > 0]
+    alike = len(ratio) > 0 and ratio.max() - ratio.min() <= _ALIKE * ratio.mean()
+    return float(ratio.mean()) if alike else float("nan")
+
+
+def _trials_above(axes: Axes, each: float) -> None:
+    """A second scale, of trials seen, above a panel of steps."""
+    above = axes.secondary_xaxis("top", functions=(lambda step: step * each, lambda trials: trials / each))
+    above.xaxis.set_major_locator(few_ticks())
+    above.xaxis.set_major_formatter(short_number)
+    above.set_xlabel(_X_LABELS["trials"])
 
 
 def _draw_courses(axes: Axes, part: pd.DataFrame, x: str, palette: str) -> None:
@@ -121,12 +144,14 @@ def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe
     Parameters
     ----------
     table : pandas.DataFrame
-        `lmrnn.curves.data_efficiency`.
+        `lmrnn.curves.data_efficiency`; families of a single data size are left out where others have several.
     stem : Path or str
         Path of the figure without ending.
     palette : str
         ``okabe_ito`` or ``viridis``.
     """
+    several = table.groupby("family")["trials_per_task"].transform("nunique") > 1
+    table = table[several] if several.any() else table
     rows = table["family"].nunique()
     with new_figure(WIDTH * 0.75, 2.4 * rows + 0.35, stem) as figure:
         panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
@@ -135,8 +160,8 @@ def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe
             panels[i].set_title(name, loc="left")
         note(
             figure,
-            f"mean over {seeds_text(table)}; {SEEDS_NOTE}; a diverged cell counts as 0"
-            "\neach point at its best learning rate (highest final validation accuracy)",
+            f"mean over {seeds_text(table)}; {SEEDS_NOTE}\na diverged cell counts as 0; "
+            "each point at its best learning rate (highest final validation accuracy)",
         )
 
 

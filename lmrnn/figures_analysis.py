@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -10,7 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
+from lmrnn.claims.rotation import FEW_TRIALS
 from lmrnn.figures_style import WIDTH, empty_figure, new_figure, note, style_of
+from lmrnn.figures_text import seeds_text
+from lmrnn.tasks import parse
 
 _CLUSTERS = [*matplotlib.colormaps["tab20"].colors, *matplotlib.colormaps["tab20b"].colors]
 _SILENT = (0.93, 0.93, 0.93)
@@ -32,7 +36,7 @@ def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str) -> Non
         empty_figure(stem, "no network on a sheet")
         return
     networks = list(placed.groupby("connectivity", sort=False))
-    with new_figure(WIDTH, WIDTH / 4 + 0.75, stem) as figure:
+    with new_figure(WIDTH, WIDTH / 4 + 1.0, stem) as figure:
         panels = figure.subplots(1, max(4, len(networks)), squeeze=False)[0]
         for axes in panels[len(networks) :]:
             axes.set_axis_off()
@@ -45,7 +49,7 @@ def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str) -> Non
             )
         note(
             figure,
-            f"one network each (seed {placed['seed'].iloc[0]}), units coloured by cluster of task variance\n"
+            f"one network each (seed {placed['seed'].iloc[0]}), coloured by cluster of task variance (grey: inactive)\n"
             "number of clusters: best silhouette of k-means; chance: clusters permuted among active units",
         )
 
@@ -116,10 +120,11 @@ def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str) -> None
         return
     kinds = [kind for kind in ("autapse", "local") if (units["kind"] == kind).any()] or [units["kind"].iloc[0]]
     with new_figure(WIDTH, 2.3 * len(kinds) + 0.4, stem) as figure:
-        panels = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=[1, 1.4])
+        panels = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=[1, 1.4], sharex="col", sharey="col")
+        bins = np.histogram_bin_edges(units.loc[units["kind"].isin(kinds), "self_weight"], 30)
         for (left, right), kind in zip(panels, kinds, strict=True):
             own, lost = units[units["kind"] == kind], table[table["kind"] == kind]
-            _draw_self_weights(left, own, kind)
+            _draw_self_weights(left, own, kind, bins)
             _draw_losses(right, lost, kind)
         note(
             figure,
@@ -128,8 +133,8 @@ def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str) -> None
         )
 
 
-def _draw_self_weights(axes: Axes, own: pd.DataFrame, kind: str) -> None:
-    axes.hist(own["self_weight"], bins=30, color=style_of(kind, 3.0).colour)
+def _draw_self_weights(axes: Axes, own: pd.DataFrame, kind: str, bins: np.ndarray) -> None:
+    axes.hist(own["self_weight"], bins=bins, color=style_of(kind, 3.0).colour)
     axes.axvline(1, color="0.4", linestyle="--", linewidth=0.8)
     finite = own["time_constant_ms"][np.isfinite(own["time_constant_ms"]) & (own["time_constant_ms"] > 0)]
     middle = f"median time constant {finite.median():.0f} ms" if len(finite) else "no memory"
@@ -145,8 +150,23 @@ def _draw_losses(axes: Axes, lost: pd.DataFrame, kind: str) -> None:
     axes.set_ylabel("units that serve it")
     if len(serving) <= 24:
         axes.set_xticks(range(len(serving)), serving.index, rotation=90)
-    else:
-        axes.set_xlabel("task, in the order of the battery")
+        return
+    groups = [_group(task) for task in serving.index]
+    starts = [0, *(i for i in range(1, len(groups)) if groups[i] != groups[i - 1]), len(groups)]
+    for first, last in pairwise(starts):
+        axes.axvline(first - 0.5, color="0.75", linewidth=0.6, zorder=0)
+        axes.text((first + last - 1) / 2, 1.02, groups[first], transform=axes.get_xaxis_transform(), ha="center")
+    axes.set_xlabel("task, in the order of the battery")
+
+
+def _group(name: str) -> str:
+    task = parse(name)
+    return {(False, False): "base", (True, False): "int", (False, True): "seq"}.get(
+        (bool(task.int_sign), bool(task.seq_sign)), "int and seq"
+    )
+
+
+_TURNING = {"seq": "seq tasks, decision", "int": "int tasks (reach), delay", "none": "their base tasks, decision"}
 
 
 def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str) -> None:
@@ -163,8 +183,8 @@ def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str) -> Non
         empty_figure(stem, "no seq task: nothing to turn")
         return
     networks = list(planes.groupby("connectivity", sort=False))
-    with new_figure(WIDTH, 4.4, stem) as figure:
-        upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.1])
+    with new_figure(WIDTH, 4.9, stem) as figure:
+        upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.25])
         panels = upper.subplots(1, max(4, len(networks)), squeeze=False)[0]
         for axes in panels[len(networks) :]:
             axes.set_axis_off()
@@ -174,8 +194,14 @@ def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str) -> Non
         bar = upper.colorbar(image, ax=list(panels), label="position to report", shrink=0.8, aspect=20)
         bar.set_ticks([0, 4, 8, 12])
         _draw_advances(lower.subplots(1, 1), rotation)
-        seeds = rotation["seed"].nunique()
-        note(figure, f"points: mean over tasks, one for each of {seeds} seeds; dashed: the target's angle")
+        seeds = rotation.groupby("connectivity")["seed"].nunique().rename("seeds").to_frame()
+        note(
+            figure,
+            f"above: one network of each kind (seed {planes['seed'].iloc[0]}), some trials, all time steps of the "
+            "decision\n"
+            f"below: mean over tasks, a point for each of {seeds_text(seeds)}; open: trials answered right throughout\n"
+            "dashed: the target's angle",
+        )
 
 
 def _draw_plane(axes: Axes, part: pd.DataFrame) -> object:
@@ -195,17 +221,21 @@ def _draw_plane(axes: Axes, part: pd.DataFrame) -> object:
 
 def _draw_advances(axes: Axes, rotation: pd.DataFrame) -> None:
     """Angle advanced per time step, by seed, for each network and kind of task; the target's as a dashed line."""
-    step = 360 / 16
-    words = {"seq": "seq: decision", "int": "int: delay", "none": "base: decision"}
-    groups = list(rotation.groupby(["what", "connectivity", "kind"], sort=False))
-    groups.sort(key=lambda group: list(words).index(group[0][0]))
-    for place, ((_, _, kind), part) in enumerate(groups):
-        style = style_of(kind, 3.0 if kind == "local" else float("nan"))
-        by_seed = part.groupby("seed")["share"].mean() * step
-        axes.plot([place] * len(by_seed), by_seed, style.marker, color=style.colour, alpha=0.8)
+    step, place, ticks = 360 / 16, 0, []
+    for what, part in sorted(rotation.groupby("what"), key=lambda one: list(_TURNING).index(str(one[0]))):
+        first = place
+        for (name, kind), own in part.groupby(["connectivity", "kind"], sort=False):
+            style = style_of(str(kind), 3.0 if kind == "local" else float("nan"))
+            shares = own.groupby("seed")["share"].mean() * step
+            axes.plot([place] * len(shares), shares, style.marker, color=style.colour, alpha=0.8)
+            if what != "none" and "right_share" in own:
+                right = own[own["right_trials"] >= FEW_TRIALS].groupby("seed")["right_share"].mean() * step
+                axes.plot([place + 0.25] * len(right), right, style.marker, color=style.colour, markerfacecolor="none")
+            ticks.append((place, str(name)))
+            place += 1
+        axes.text((first + place - 1) / 2, 1.02, _TURNING[str(what)], transform=axes.get_xaxis_transform(), ha="center")
+        place += 0.6
     axes.axhline(step, color="0.4", linestyle="--", linewidth=0.8)
-    axes.axhline(0, color="0.7", linewidth=0.6)
-    axes.set_xticks(
-        range(len(groups)), [f"{words[what]}\n{name}" for (what, name, _), _ in groups], rotation=35, ha="right"
-    )
+    axes.axhline(0, color="0.7", linewidth=0.6, zorder=0)
+    axes.set_xticks([at for at, _ in ticks], [name for _, name in ticks], rotation=35, ha="right")
     axes.set_ylabel("angle per time step,\nin the target's sense (degrees)")

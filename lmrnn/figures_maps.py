@@ -30,7 +30,9 @@ def rate_threshold_map(table: pd.DataFrame, stem: Path | str, palette: str = "ok
     if table.empty:
         empty_figure(stem, "no learning rate at which both local\nand full networks were trained")
         return
-    panels = list(table.groupby("panel", sort=False))
+    reached = table.groupby("threshold")["ratio"].transform(lambda ratios: ratios.notna().any())
+    beyond = sorted(table.loc[~reached, "threshold"].unique()) if reached.any() else []
+    panels = list((table[reached] if reached.any() else table).groupby("panel", sort=False))
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     with new_figure(WIDTH, 2.2 * rows + 0.6, stem) as figure:
@@ -47,19 +49,29 @@ def rate_threshold_map(table: pd.DataFrame, stem: Path | str, palette: str = "ok
         note(
             figure,
             f"restricted mean over {seeds_text(cells)}, both at the same rate; above 1 (orange): local is faster\n"
-            ">, <: a bound, as not every cell gets there; -: neither network ever gets there",
+            "best of the local networks at that rate; >, <: a bound, as not every cell gets there; ~: not even that\n"
+            f"(1): one seed only; -: neither network ever gets there{_beyond(beyond)}",
         )
+
+
+def _beyond(thresholds: list[float]) -> str:
+    return f"; nor to {', '.join(f'{one:g}' for one in thresholds)}, at any rate" if thresholds else ""
 
 
 def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> object:
     """One panel: thresholds upwards, learning rates to the right, the ratio written into each cell."""
     grid = part.pivot(index="threshold", columns="learning_rate", values="ratio").sort_index()
-    bounds = part.pivot(index="threshold", columns="learning_rate", values="bound").reindex_like(grid).fillna("")
+    bounds, cells = (
+        part.pivot(index="threshold", columns="learning_rate", values=name).reindex_like(grid)
+        for name in ("bound", "cells")
+    )
+    bounds = bounds.fillna("")
     image = axes.imshow(
         np.clip(np.log2(grid), -_LARGEST, _LARGEST), norm=norm, cmap="PuOr_r", origin="lower", aspect="auto"
     )
     for (i, j), ratio in np.ndenumerate(grid.to_numpy(dtype=float)):
-        text = f"{bounds.iat[i, j]}{ratio:.2f}" if np.isfinite(ratio) else "-"
+        single = " (1)" if cells.iat[i, j] == 1 else ""
+        text = f"{bounds.iat[i, j]}{ratio:.2f}{single}" if np.isfinite(ratio) else "-"
         dark = np.isfinite(ratio) and abs(np.log2(ratio)) > 0.75 * _LARGEST
         axes.text(j, i, text, ha="center", va="center", fontsize=7, color="w" if dark else "k")
     axes.set_xticks(range(grid.shape[1]), [f"{rate:g}" for rate in grid.columns])

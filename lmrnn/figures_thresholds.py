@@ -14,7 +14,9 @@ from lmrnn.figures_style import SEEDS_NOTE, WIDTH, empty_figure, new_figure, not
 from lmrnn.figures_text import error_bars, largest_size, seeds_text
 
 _UNIT_LABELS = {"steps": "training steps", "trials": "trials seen", "seconds": "training time (s)"}
-_CENSORED = "k/n: k of n seeds get there; open triangle: fewer than half do"
+# kinds that share their density with another are drawn a little aside
+_ASIDE = {"random": 1.2, "small_world": 1.4, "full_matched": 0.8}
+_CENSORED = "k/n: k of n get there; open triangle: fewer than half"
 
 
 def steps_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
@@ -32,11 +34,12 @@ def steps_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "ok
     shown = largest_size(table)
     shown = shown[shown["unit"] != "trials"]
     reason = (
-        f"median over {seeds_text(shown)}; {SEEDS_NOTE}; {_CENSORED}\neach point at the learning rate of the fewest "
-        "(restricted mean) steps to that threshold on validation trials; * = smallest or largest rate tried"
+        f"median over {seeds_text(shown)}; {SEEDS_NOTE}\n{_CENSORED}; each point at the learning rate of the fewest "
+        "(restricted mean)\nsteps to that threshold on validation trials; * = smallest or largest rate tried; "
+        "random and matched networks are drawn a little aside"
     )
     rows = [
-        (f"{panel}\nto" if unit == "steps" else "", _UNIT_LABELS[unit], part.assign(limit=_limits(part, unit)))
+        (str(panel) if unit == "steps" else "", _UNIT_LABELS[unit], part.assign(limit=_limits(part, unit)))
         for (panel, unit), part in shown.groupby(["panel", "unit"], sort=False)
     ]
     _density_figure(rows, reason, stem, palette)
@@ -66,11 +69,12 @@ def trials_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "o
         empty_figure(stem, "one data size only: no trials to threshold")
         return
     reason = (
-        f"median over {seeds_text(table)}; {SEEDS_NOTE}; {_CENSORED}\n"
-        "test accuracy; ≤: reached with the smallest size already; each size at its best rate (validation)"
+        f"median over {seeds_text(table)}; {SEEDS_NOTE}\n{_CENSORED}; "
+        "test accuracy; ≤: reached with the smallest size already\neach size at its best rate (validation), "
+        "* = smallest or largest tried around the threshold; random and matched networks a little aside"
     )
     rows = [
-        (f"{family}\nto", "training trials per task", part.assign(limit=part["largest"].max(), at_edge="no"))
+        (str(family), "training trials per task", part.assign(limit=part["largest"].max()))
         for family, part in table.groupby("family", sort=False)
     ]
     _density_figure(rows, reason, stem, palette)
@@ -90,7 +94,9 @@ def _density_figure(rows: list[tuple[str, str, pd.DataFrame]], reason: str, stem
             for axes, threshold in zip(line, thresholds, strict=True):
                 _draw_density(axes, part[part["threshold"] == threshold], palette)
                 if title:
-                    axes.set_title(f"{title} {threshold:g}" if axes is line[0] else f"to {threshold:g}", loc="left")
+                    axes.set_title(f"\nto {threshold:g}", loc="left")  # the line above is for the panel's name
+            name = line[0].annotate(title, (0, 1), (0, 15), xycoords="axes fraction", textcoords="offset points")
+            name.set_in_layout(False)  # it may reach over the next column
             line[0].set_ylabel(y_label)
             plain_log_ticks(line[0].yaxis)
         for axes in panels[-1]:
@@ -108,7 +114,8 @@ def _bounds(part: pd.DataFrame) -> tuple[float, float]:
 
 def _draw_density(axes: Axes, part: pd.DataFrame, palette: str) -> None:
     """Medians against density in percent: local radii joined, censored medians as open triangles at the limit."""
-    part = part.sort_values("density").assign(percent=lambda table: 100 * table["density"])
+    part = part.sort_values("density")
+    part["percent"] = 100 * part["density"] * part["kind"].map(_ASIDE).fillna(1.0)
     part["drawn"] = part["median"].where(np.isfinite(part["median"]), part["limit"])
     local = part[(part["kind"] == "local") & np.isfinite(part["median"])]
     axes.plot(local["percent"], local["drawn"], color="#0072B2", linewidth=0.8, zorder=1)

@@ -25,9 +25,10 @@ def rate_threshold_map(times: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per panel, learning rate and threshold: restricted mean steps of the full network (``full_steps``) and
-        of the best local one at that rate (``local_steps``, ``local``), their ratio (above 1: local is faster; NaN
-        where neither ever gets there), how many of how many cells got there, and ``bound``: ``>`` or ``<`` where the
-        ratio is a bound because some cell never did.
+        of the best local one at that rate (``local_steps``, ``local``), over the seeds that both have, their ratio
+        (above 1: local is faster; NaN where neither ever gets there), how many of how many cells got there, and
+        ``bound``: ``>`` or ``<`` where the ratio is a bound because some cell never did, ``~`` where some cells of both
+        never did, so that it is not even that.
     """
     largest = times["trials_per_task"] == times.groupby("family")["trials_per_task"].transform("max")
     shown = times[largest & times["kind"].isin(["local", "full"])]
@@ -35,15 +36,23 @@ def rate_threshold_map(times: pd.DataFrame) -> pd.DataFrame:
     keys = ["panel", "tasks", "layout", "learning_rate", "threshold"]
     rows = []
     for key, part in shown.groupby(keys, sort=False):
-        sides = {kind: _best(part[part["kind"] == kind]) for kind in ("local", "full")}
-        if None not in sides.values():
-            rows.append({**dict(zip(keys, key, strict=True)), **_compare(sides["local"], sides["full"])})
+        local, full = (_best(part[part["kind"] == kind], _shared_seeds(part)) for kind in ("local", "full"))
+        if local is not None and full is not None:
+            rows.append({**dict(zip(keys, key, strict=True)), **_compare(local, full)})
     columns = [*keys, "local", "local_steps", "full_steps", "ratio", "bound", "local_reached", "full_reached", "cells"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _best(part: pd.DataFrame) -> dict[str, Any] | None:
-    """The connectivity of the smallest restricted mean steps."""
+def _shared_seeds(part: pd.DataFrame) -> set[int]:
+    """Seeds that both kinds have: means over other seeds differ for other reasons than the network."""
+    seeds = [set(part.loc[part["kind"] == kind, "seed"]) for kind in ("local", "full")]
+    return seeds[0] & seeds[1]
+
+
+def _best(part: pd.DataFrame, seeds: set[int]) -> dict[str, Any] | None:
+    """The connectivity of the smallest restricted mean steps, of those that have all the seeds."""
+    part = part[part["seed"].isin(seeds)]
+    part = part[part.groupby("connectivity")["seed"].transform("nunique") == len(seeds)]
     if part.empty:
         return None
     name = part.groupby("connectivity")["restricted"].mean().idxmin()
@@ -59,7 +68,7 @@ def _compare(local: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
         "local_steps": local["steps"],
         "full_steps": full["steps"],
         "ratio": np.nan if never else full["steps"] / local["steps"],
-        "bound": {(True, False): ">", (False, True): "<"}.get(late, ""),
+        "bound": "" if never else {(True, False): ">", (False, True): "<", (True, True): "~"}.get(late, ""),
         "local_reached": local["reached"],
         "full_reached": full["reached"],
         "cells": min(local["cells"], full["cells"]),

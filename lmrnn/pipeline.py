@@ -236,7 +236,7 @@ def analyse_networks(
     _write_tables(analyse_study(pd.read_csv(table), _results(cells, study), read_cell), outputs)
 
 
-def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str) -> list[Path]:
+def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, log: TextIO | None = None) -> list[Path]:
     """Look into chosen networks, apart from any study; tables and figures go to a folder.
 
     Parameters
@@ -247,6 +247,8 @@ def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str) ->
         Folder of results.
     folder : Path or str
         Where the files go.
+    log : TextIO, optional
+        Where to say which networks were looked into and what was found; the standard output by default.
 
     Returns
     -------
@@ -258,10 +260,16 @@ def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str) ->
     DamagedFileError
         Naming the first cell file that is missing or not good.
     """
-    from lmrnn.study_analysis import analyse_study
+    from lmrnn.study_analysis import analyse_study, choose_networks, summary
 
     read = [read_cell(cell.path(results), cell.spec, weights=False) for cell in cells]
-    found = analyse_study(_table_of(cells, results), read, read_cell)
+    table = _table_of(cells, results)
+    found = analyse_study(table, read, read_cell)
+    looked = set(choose_networks(table, read)["cell"])
+    for left in (cell for i, cell in enumerate(cells) if i not in looked):
+        print(f"left out: {left.stem} (diverged, or not the best of its kind on the largest battery)", file=log)
+    for line in summary(found):
+        print(line, file=log)
     folder = Path(folder)
     _write_tables(found, [str(folder / f"{name}.csv") for name in found])
     for name, tables in ANALYSIS_FIGURES.items():

@@ -11,6 +11,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 POSITIONS = 16
 RING_STEP = 2 * np.pi / POSITIONS
+_ENOUGH_POSITIONS = POSITIONS // 2
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Rotation:
         Share of the variance between trials at equal times that lies in the plane.
     plane : numpy.ndarray
         (R, 2) states in the plane.
+    turns, wanted : numpy.ndarray
+        (R,) angle by which the state, and the position, advanced since the trial's row before; NaN at its first.
     """
 
     advance: float
@@ -37,11 +40,45 @@ class Rotation:
     coherence: float
     explained: float
     plane: Floats
+    turns: Floats
+    wanted: Floats
 
     @property
     def share(self) -> float:
         """Advance over target; over one step of the ring where the target stands still."""
-        return self.advance / (self.target if abs(self.target) > 1e-9 else RING_STEP)
+        return share_of(self.advance, self.target)
+
+    def share_in(self, rows: NDArray[np.bool_]) -> float:
+        """The share measured in some rows only (in the same plane, that of all).
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            (R,) which rows count.
+
+        Returns
+        -------
+        float
+            NaN if no row is left.
+        """
+        kept = rows & np.isfinite(self.turns)
+        return share_of(self.turns[kept].mean(), self.wanted[kept].mean()) if kept.any() else float("nan")
+
+
+def share_of(advance: float, target: float) -> float:
+    """Angle advanced over the target's.
+
+    Parameters
+    ----------
+    advance, target : float
+        rad per time step.
+
+    Returns
+    -------
+    float
+        Their ratio; the advance over one step of the ring where the target stands still.
+    """
+    return float(advance / (target if abs(target) > 1e-9 else RING_STEP))
 
 
 def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rotation:
@@ -73,10 +110,7 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
         When trials begin at fewer than three positions, which span no plane.
     """
     states, position = np.asarray(states, dtype=float), np.asarray(position)
-    onset = np.flatnonzero(np.r_[True, trial[1:] != trial[:-1]])  # row at which each trial begins
-    length = np.diff(np.r_[onset, len(trial)])
-    since = np.arange(len(trial)) - np.repeat(onset, length)
-    first = np.repeat(position[onset] % POSITIONS, length)
+    onset, since, first = _trials(position, trial)
     if len(np.unique(first)) < 3:
         raise ValueError(f"rotation needs three first positions or more, not {len(np.unique(first))}")
     conditions, _ = _group_means(states, since * POSITIONS + first)  # (C, N), one per first position and time
@@ -89,14 +123,98 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
     angle, wanted = np.arctan2(plane[:, 1], plane[:, 0]), RING_STEP * position
     if _coherence(angle[onset], -wanted[onset]) > _coherence(angle[onset], wanted[onset]):
         plane, angle = plane * [1, -1], -angle
-    within = since[1:] > 0
+    turns = advances(angle, trial)
+    targets = advances(wanted, trial)
+    within = since > 0
     return Rotation(
-        advance=float(_wrapped(np.diff(angle))[within].mean()) if within.any() else float("nan"),
-        target=float(_wrapped(np.diff(wanted))[within].mean()) if within.any() else float("nan"),
+        advance=float(turns[within].mean()) if within.any() else float("nan"),
+        target=float(targets[within].mean()) if within.any() else float("nan"),
         coherence=_coherence(angle, wanted),
         explained=float((plane**2).sum() / max((differing**2).sum(), 1e-300)),
         plane=plane,
+        turns=turns,
+        wanted=targets,
     )
+
+
+def advances(angle: Floats, trial: Integers) -> Floats:
+    """Angle advanced since the row before.
+
+    Parameters
+    ----------
+    angle : numpy.ndarray
+        (R,) rad, rows of a trial together and in the order of time.
+    trial : numpy.ndarray
+        (R,) trial of each row.
+
+    Returns
+    -------
+    numpy.ndarray
+        (R,) in [-pi, pi); NaN at a trial's first row.
+    """
+    turns = np.full(len(trial), np.nan)
+    same = trial[1:] == trial[:-1]
+    turns[1:][same] = _wrapped(np.diff(angle))[same]
+    return turns
+
+
+def pattern_rotation(states: Floats, position: Integers, trial: Integers) -> tuple[float, float]:
+    """By which angle the pattern of activity over all first positions turns in a time step.
+
+    At each time since onset the states are fitted by the cosine and sine of the trial's first position, which gives the
+    first harmonic c of the pattern, a complex vector over units. If every state passes to where that of a position by
+    an angle further was, the next harmonic is exp(i angle) c; so the angle is that of the scalar product of the two,
+    summed over time. It needs no plane, and trials whose state says nothing about the position dilute the pattern, but
+    not its angle. A pattern that stands still has angle 0, and one that moves to other units has no coherence.
+
+    Parameters
+    ----------
+    states, position, trial
+        As for `measure_rotation`.
+
+    Returns
+    -------
+    share : float
+        The angle over the target's in the same rows; NaN if at no two times trials of all but a few first positions
+        are left.
+    coherence : float
+        0 .. 1, length of the summed scalar products over the sum of the patterns' lengths.
+    """
+    states = np.asarray(states, dtype=float)
+    _, since, first = _trials(np.asarray(position), trial)
+    wanted = advances(RING_STEP * np.asarray(position), trial)
+    products, lengths, targets = [0.0], [0.0], []
+    for time in range(1, int(since.max()) + 1):
+        now = np.flatnonzero(since == time)  # trials that last so long; their rows before are those of the same trials
+        if len(np.unique(first[now])) < _ENOUGH_POSITIONS:
+            continue
+        before, after = (_harmonic(states[rows], first[now]) for rows in (now - 1, now))
+        products.append(len(now) * np.vdot(before, after))
+        lengths.append(len(now) * np.linalg.norm(before) * np.linalg.norm(after))
+        targets.append(wanted[now])
+    total = sum(products)
+    if not targets or sum(lengths) == 0:
+        return float("nan"), float("nan")
+    return share_of(float(np.angle(total)), float(np.concatenate(targets).mean())), float(abs(total) / sum(lengths))
+
+
+def _trials(position: Integers, trial: Integers) -> tuple[Integers, Integers, Integers]:
+    """Row at which each trial begins, and of each row the time since that and the trial's first position."""
+    onset = np.flatnonzero(np.r_[True, trial[1:] != trial[:-1]])
+    length = np.diff(np.r_[onset, len(trial)])
+    since = np.arange(len(trial)) - np.repeat(onset, length)
+    return onset, since, np.repeat(position[onset] % POSITIONS, length)
+
+
+def _harmonic(states: Floats, first: Integers) -> Floats:
+    """First harmonic c of states over the angle of a position, complex (N,): they are about a + Re(c exp(i angle)).
+
+    Each position counts alike, however many trials it has: unequal numbers would let other harmonics in.
+    """
+    states, angle = _group_means(states, first)[0], RING_STEP * np.unique(first)
+    design = np.stack([np.ones(len(angle)), np.cos(angle), np.sin(angle)], axis=1)
+    _, cosine, sine = np.linalg.lstsq(design, states, rcond=None)[0]
+    return cosine - 1j * sine
 
 
 def _harmonic_fits(conditions: Floats, code: Integers) -> Floats:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from lmrnn.analysis import restore_network, rotations, unit_tables
+from lmrnn.analysis import restore_network
+from lmrnn.analysis_rotation import rotations
+from lmrnn.analysis_units import unit_tables
 from lmrnn.cells import CellResult
 from lmrnn.claims.autapses import best_network
 from lmrnn.claims.verdicts import task_count
@@ -68,7 +71,8 @@ def analyse_study(
     dict of str to pandas.DataFrame
         Each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every seed),
         ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one seq
-        task in their principal plane). See `lmrnn.analysis` for the others' columns.
+        task in their principal plane). See `lmrnn.analysis_units` and `lmrnn.analysis_rotation` for
+        the others' columns.
     """
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("rotation", "clusters", "units", "tuning", "planes")}
     pictured: set[str] = set()
@@ -96,6 +100,48 @@ def analyse_study(
             for name, parts in {"units": [units], "tuning": [tuning], "planes": planes}.items():
                 tables[name] += [_led(lead, part) for part in parts]
     return {name: _joined(parts) for name, parts in tables.items()}
+
+
+def summary(found: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What was found in each network, in words.
+
+    Parameters
+    ----------
+    found : mapping of str to pandas.DataFrame
+        From `analyse_study`.
+
+    Returns
+    -------
+    list of str
+        A line for each network.
+    """
+    lines = []
+    for _, row in found["clusters"].iterrows():
+        units, rotation = (_of_network(found[name], row) for name in ("units", "rotation"))
+        words = [f"{row['active']} active units in {row['clusters']} clusters"]
+        if np.isfinite(row["sheet_share"]):
+            words.append(f"neighbours alike {row['sheet_share']:.0%} (by chance {row['sheet_chance']:.0%})")
+        constants = units.loc[units["time_constant_ms"] > 0, "time_constant_ms"] if len(units) else units
+        if len(constants):
+            words.append(f"median time constant of a unit {constants.median():.0f} ms")
+        lines.append(f"{row['connectivity']}, seed {row['seed']}: {'; '.join([*words, *_turning(rotation)])}")
+    return lines
+
+
+def _of_network(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    return table[(table["connectivity"] == row["connectivity"]) & (table["seed"] == row["seed"])]
+
+
+def _turning(rotation: pd.DataFrame) -> list[str]:
+    """How far the state turns in seq and in int tasks."""
+    words = []
+    for what in ("seq", "int"):
+        part = rotation[rotation["what"] == what] if len(rotation) else rotation
+        if len(part):
+            right = part["right_trials"].sum() / part["trials"].sum()
+            share = f"in {what} tasks the state turns by {part['share'].mean():.2f} of the target's angle"
+            words.append(f"{share} ({right:.0%} of trials right)")
+    return words
 
 
 def _led(lead: dict, part: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,11 @@ CONFIDENCE = 0.95
 DRAWS = 2000
 BOOTSTRAP_SEED = 20230703
 _EXHAUSTIVE = 5
+# .975 quantiles of Student's t with 1, 2, ... degrees of freedom; the last serves beyond, where it is a little wide
+_T_975 = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
 
 
 def resamples(n: int, draws: int = DRAWS) -> NDArray[np.int64]:
@@ -187,3 +192,30 @@ def crossing(x: Floats, y: Floats, threshold: float, logarithmic: bool = False) 
     share = (threshold - y[after - 1]) / (y[after] - y[after - 1])
     place = left + share * (right - left)
     return float(np.exp(place)) if logarithmic else float(place)
+
+
+def student_interval(values: Floats) -> tuple[float, float]:
+    """Student's t 95% interval of a mean over seeds, which stays honest with few seeds.
+
+    The bootstrap of three seeds is their range, which covers the median of what seeds are drawn from in 3 of 4 studies
+    only; this interval has its nominal coverage with any number of seeds, if values are roughly normal.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        One finite value per seed, (seeds,).
+
+    Returns
+    -------
+    low, high : float
+        NaN for fewer than two seeds or a value that is not finite.
+
+    References
+    ----------
+    Student: The probable error of a mean. Biometrika 6(1), 1-25, 1908.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2 or not np.isfinite(values).all():
+        return float("nan"), float("nan")
+    half = _T_975[min(len(values) - 2, len(_T_975) - 1)] * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)

@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from lmrnn import figures_analysis, figures_style
-from lmrnn.analysis import moments, restore_network, rotations, run_task, unit_tables
+from lmrnn.analysis import moments, restore_network, run_task
+from lmrnn.analysis_rotation import rotations
+from lmrnn.analysis_units import unit_tables
 from lmrnn.cells import CellResult
 from lmrnn.connectivity import build_connectivity
 from lmrnn.network import LMRNN
 from lmrnn.seeds import stream
-from lmrnn.study_analysis import analyse_study, choose_networks
+from lmrnn.study_analysis import analyse_study, choose_networks, summary
 from lmrnn.tasks import parse, sample
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, LOCAL5, cell, table_of
 
@@ -58,11 +60,36 @@ def test_a_ring_that_turns_one_step_per_time_step_is_measured_as_such():
     assert rows["goseqr"]["advance"] == pytest.approx(2 * np.pi / 16)
     assert rows["goseqr"]["share"] == pytest.approx(1)
     assert rows["goseqr"]["coherence"] == pytest.approx(1)
+    # it answers every trial right, and its answers and its pattern turn as its state does
+    assert (rows["goseqr"]["right_trials"], rows["goseqr"]["trials"]) == (128, 128)
+    for otherwise in ("right_share", "answer_share", "pattern_share", "pattern_coherence"):
+        assert rows["goseqr"][otherwise] == pytest.approx(1), otherwise
+    assert (rows["dlygoseql"]["right_trials"], rows["dlygoseql"]["answer_share"]) == (0, pytest.approx(-1))
+    assert np.isnan(rows["dlygoseql"]["right_share"])
     # the same ring turns the wrong way for seql, and turns where dlygo wants it to stand still
     assert rows["dlygoseql"]["target"] == pytest.approx(-2 * np.pi / 16)
     assert rows["dlygoseql"]["advance"] == pytest.approx(2 * np.pi / 16)
     assert (rows["dlygo"]["what"], rows["dlygo"]["target"]) == ("none", 0)
     assert rows["dlygo"]["advance"] == pytest.approx(2 * np.pi / 16)
+
+
+def test_a_network_that_turns_in_half_of_its_trials_has_half_the_share_but_all_of_it_where_it_is_right():
+    # stimuli on ring 1 are handed on to a ring that turns, those on ring 2 to one that stands still
+    eye, turn, zero = np.eye(16), np.roll(np.eye(16), 1, axis=0), np.zeros((16, 16))
+    blocks = [[eye, zero, zero, zero], [zero, eye, zero, zero], [eye, zero, turn, zero], [zero, eye, zero, eye]]
+    inputs, bias, readout = np.zeros((64, 33)), np.zeros(64), np.zeros((17, 64))
+    inputs[:16, 1:17], inputs[16:32, 17:33] = eye, eye
+    inputs[:32, 0], bias[:32] = GATE, -GATE
+    inputs[32:, 0] = -GATE
+    readout[1:, 32:48] = readout[1:, 48:] = eye
+    network = network_of(["goseqr"], {"kind": "full"}, 64, np.block(blocks), inputs, bias, readout)
+    row, found, place = next(rotations(network, spec_of(["goseqr"], {"kind": "full"}, 64), trials=400))
+    right = row["right_trials"] / row["trials"]
+    assert right == pytest.approx(0.5, abs=0.1)  # the ring is drawn
+    assert row["share"] == pytest.approx(right, abs=0.03)
+    assert row["answer_share"] == pytest.approx(right)
+    assert row["right_share"] == pytest.approx(1, abs=0.03)
+    assert len(found.turns) == len(place)
 
 
 def test_a_ring_that_turns_during_the_delay_serves_int():
@@ -77,6 +104,8 @@ def test_a_ring_that_turns_during_the_delay_serves_int():
     assert rows["dlygointr"]["target"] == pytest.approx(2 * np.pi / 16)
     assert rows["dlygointr"]["share"] == pytest.approx(1, abs=0.02)
     assert rows["dlygointl"]["target"] == pytest.approx(-2 * np.pi / 16)
+    assert np.isnan(rows["dlygointr"]["answer_share"])  # nothing is to be answered during a delay
+    assert rows["dlygointr"]["pattern_share"] == pytest.approx(1, abs=0.02)
 
 
 def test_known_blocks_are_the_clusters_found_and_are_modular_on_the_sheet():
@@ -181,7 +210,48 @@ def test_a_study_is_analysed_at_each_kinds_best_network(tmp_path):
     assert set(found["planes"]["connectivity"]) == {"autapse", "full", "local-r3"}
     for name, one in found.items():
         one.to_csv(tmp_path / f"{name}.csv", index=False)
-    draw_all({name: pd.read_csv(tmp_path / f"{name}.csv") for name in found}, tmp_path)
+    made = draw_all({name: pd.read_csv(tmp_path / f"{name}.csv") for name in found}, tmp_path)
+    assert_figures_hold(found, *made)
+
+
+def assert_figures_hold(found, sheets, tuning, autapses, rings):
+    """What is drawn is what the tables say."""
+    units, rotation = found["units"], found["rotation"]
+    for axes, (_, part) in zip(sheets.axes, units.groupby("connectivity", sort=False), strict=False):
+        np.testing.assert_array_equal(
+            axes.images[0].get_array() - 1, part.pivot(index="row", columns="column", values="cluster")
+        )
+    for axes, (name, part) in zip(tuning.axes, found["tuning"].groupby("connectivity", sort=False), strict=False):
+        active = units[(units["connectivity"] == name) & units["active"]]
+        assert axes.images[0].get_array().shape == (50, len(active))
+        drawn = part[part["unit"].isin(active["unit"])]["variance"]
+        assert axes.images[0].get_array().sum() == pytest.approx(drawn.sum())
+    for axes, kind in zip(autapses.axes[::2], ("autapse", "local"), strict=True):
+        assert sum(bar.get_height() for bar in axes.patches) == (units["kind"] == kind).sum()
+    for axes, kind in zip(autapses.axes[1::2], ("autapse", "local"), strict=True):
+        lost = found["tuning"][found["tuning"]["kind"] == kind]
+        assert sum(bar.get_height() for bar in axes.patches) == (lost["loss"] >= 0.01).sum()
+        assert [text.get_text() for text in axes.texts] == ["base", "int", "seq"]
+    lower = next(axes for axes in rings.axes if "angle" in axes.get_ylabel())
+    points = [line for line in lower.get_lines() if line.get_marker() != "None"]
+    filled = [line for line in points if line.get_markerfacecolor() != "none"]
+    shown = sorted(value for line in filled for value in line.get_ydata())
+    expected = rotation.groupby(["what", "connectivity", "seed"])["share"].mean() * 22.5
+    np.testing.assert_allclose(shown, sorted(expected))
+
+
+def test_what_was_found_is_told_in_words():
+    cells = [trained_like(LOCAL3, 50, 0), trained_like(AUTAPSE, 50, 1)]
+    found = analyse_study(table_of(cells), cells, lambda path: cells[int(path.stem)])
+    lines = summary(found)
+    assert [line.split(":")[0] for line in lines] == ["autapse, seed 1", "local-r3, seed 0"]
+    for line, kind in zip(lines, ("autapse", "local"), strict=True):
+        row, turned = (found[name][found[name]["kind"] == kind] for name in ("clusters", "rotation"))
+        row, share = row.iloc[0], turned[turned["what"] == "seq"]["share"].mean()
+        assert f"{row['active']} active units in {row['clusters']} clusters" in line
+        assert f"in seq tasks the state turns by {share:.2f} of the target's angle" in line
+    lost = [cell(FULL, [0.1], status="diverged")]
+    assert summary(analyse_study(table_of(lost), lost, lambda path: pytest.fail("nothing to read"))) == []
 
 
 def test_a_study_without_networks_to_look_into_still_draws(tmp_path):
@@ -201,8 +271,16 @@ def draw_all(found, folder):
         figures_analysis.rings(found["planes"], found["rotation"], folder / "rings")
     assert len(made) == 4
     for figure in made:
+        assert beyond(figure) <= 0.01
         assert figures_style.smallest_font(figure) >= 7
         assert figure.get_size_inches()[0] <= 7
+    return made
+
+
+def beyond(figure):
+    """How far a figure's contents reach beyond its page, in inches."""
+    box, page = figure.get_tightbbox(), figure.get_size_inches()
+    return max(-box.x0, -box.y0, box.x1 - page[0], box.y1 - page[1])
 
 
 def test_a_restored_network_has_the_weights_of_its_cell():

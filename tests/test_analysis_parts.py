@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmrnn.autapses import readout_lesions, self_weights, time_constants
-from lmrnn.rotation import RING_STEP, measure_rotation
+from lmrnn.rotation import RING_STEP, advances, measure_rotation, pattern_rotation
 from lmrnn.seeds import stream
 from lmrnn.tuning import (
     cluster_units,
@@ -167,6 +167,54 @@ def test_a_stronger_plane_that_positions_go_round_twice_is_not_taken():
     assert found.share == pytest.approx(1)
     assert found.coherence == pytest.approx(1)
     assert found.explained == pytest.approx(1 / 26)
+
+
+GRID = np.repeat(np.arange(16), 10), np.tile(np.arange(10), 16), np.repeat(np.arange(16), 10)  # start, step, trial
+
+
+@pytest.mark.parametrize(("speed", "share"), [(1, 1), (-1, -1), (0.5, 0.5), (0, 0)])
+def test_the_whole_pattern_turns_as_fast_as_its_states(speed, share):
+    start, steps, trial = GRID
+    found, coherence = pattern_rotation(ring_states(start + speed * steps), start + steps, trial)
+    assert found == pytest.approx(share, abs=1e-9)
+    assert coherence == pytest.approx(1)
+
+
+def test_the_pattern_is_measured_on_an_ellipse_beside_other_harmonics_and_what_trials_share():
+    start, steps, trial = GRID
+    angle = RING_STEP * (start + steps)
+    axes = np.linalg.qr(stream(6, "ellipse").standard_normal((40, 5)))[0].T
+    waves = np.stack([4 * np.cos(angle), np.sin(angle + 0.5), 9 * np.cos(2 * angle), np.cos(3 * angle), steps], axis=1)
+    assert pattern_rotation(waves @ axes, start + steps, trial)[0] == pytest.approx(1)
+    assert measure_rotation(waves @ axes, start + steps, trial).share == pytest.approx(1)
+
+
+def test_trials_that_know_nothing_slow_the_mean_angle_but_not_the_pattern():
+    start, steps, trial = np.repeat(np.arange(64) % 16, 6), np.tile(np.arange(6), 64), np.repeat(np.arange(64), 6)
+    states = ring_states(start + steps)
+    # a quarter of the trials stand still at random places of the ring
+    lost = np.isin(np.arange(64), stream(1, "lost").permutation(64)[:16])
+    states[lost[trial]] = ring_states(stream(2, "places").integers(0, 16, 64))[trial][lost[trial]]
+    found = measure_rotation(states, start + steps, trial)
+    assert found.share == pytest.approx(0.75, abs=0.05)
+    assert found.share_in(~lost[trial]) == pytest.approx(1, abs=0.05)
+    assert found.share_in(lost[trial]) == pytest.approx(0, abs=0.05)
+    assert np.isnan(found.share_in(np.zeros(len(trial), bool)))
+    assert pattern_rotation(states, start + steps, trial)[0] == pytest.approx(1, abs=0.1)
+
+
+def test_a_pattern_that_moves_to_other_units_at_every_step_is_not_coherent():
+    start, steps, trial = GRID
+    states = np.zeros((160, 20 * 10))
+    for step in range(10):  # each time step has 20 units of its own
+        states[steps == step, 20 * step : 20 * step + 20] = ring_states(start, neurons=20)[steps == step]
+    assert pattern_rotation(states, start + steps, trial)[1] == pytest.approx(0, abs=1e-9)
+
+
+def test_advances_are_within_trials_and_the_short_way_round():
+    angle = np.array([0.1, 6.2, 0.1, 3.0, 3.2])
+    found = advances(angle, np.array([0, 0, 0, 1, 1]))
+    np.testing.assert_allclose(found, [np.nan, 6.1 - 2 * np.pi, 2 * np.pi - 6.1, np.nan, 0.2])
 
 
 def test_two_positions_span_no_plane():

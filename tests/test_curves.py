@@ -6,7 +6,7 @@ import pytest
 
 from lmrnn import curves
 from lmrnn.comparison import best_rates, prepare
-from lmrnn.summary import crossing, mean_interval, median_interval, paired_interval, resamples
+from lmrnn.summary import crossing, mean_interval, median_interval, paired_interval, resamples, student_interval
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, cell, study, table_of
 
 INF = float("inf")
@@ -44,6 +44,20 @@ def test_a_paired_ratio_cancels_what_the_seeds_share():
     slow, fast = np.array([200.0, 400.0, 800.0]), np.array([100.0, 200.0, 400.0])
     value = paired_interval([slow, fast], lambda a, b: np.median(a, axis=1) / np.median(b, axis=1))
     assert value == (2.0, 2.0, 2.0)
+
+
+def test_students_interval_of_a_mean():
+    # mean 2, standard deviation 1, and 4.303 the .975 quantile of t with 2 degrees of freedom
+    low, high = student_interval(np.array([1.0, 2.0, 3.0]))
+    assert (low, high) == (pytest.approx(2 - 4.303 / 3**0.5), pytest.approx(2 + 4.303 / 3**0.5))
+    assert np.isnan(student_interval(np.array([1.0]))).all()
+    assert np.isnan(student_interval(np.array([1.0, INF]))).all()
+    rng = np.random.default_rng(1)
+    drawn = rng.standard_normal((2000, 3))
+    covered = [low <= 0 <= high for low, high in map(student_interval, drawn)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+    # the bootstrap's is the range, which leaves out 0 in a quarter of cases
+    assert np.mean((drawn.min(axis=1) <= 0) & (drawn.max(axis=1) >= 0)) == pytest.approx(0.75, abs=0.03)
 
 
 def test_a_median_counts_seeds_that_never_get_there():
@@ -119,6 +133,7 @@ def test_trials_to_threshold_interpolates_each_seed_in_log_data_size():
     assert row["median"] == pytest.approx(10**2.5)
     assert row["low"] == pytest.approx(10**1.75)
     assert (row["high"], row["seeds"], row["reached"], row["largest"]) == (INF, 3, 2, 1000)
+    assert row["at_edge"] == "only"  # a single rate was tried
 
 
 def test_one_data_size_gives_no_trials_to_threshold():

@@ -1,5 +1,7 @@
 """Figures show exactly what their tables hold, are written the same way twice, and can be read."""
 
+import itertools
+import re
 import xml.etree.ElementTree as ElementTree
 from contextlib import contextmanager
 
@@ -7,14 +9,15 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.transforms import Bbox
 
-from lmrnn import curves, figures, figures_style
+from lmrnn import curves, figures, figures_maps, figures_style, maps
 from lmrnn.errors import ConfigError, TaskNameError
 from lmrnn.figures_tasks import accuracy_map
 from lmrnn.figures_trial import draw_one
 from lmrnn.seeds import stream
 from lmrnn.tasks import parse, sample
-from tests.synthetic_cells import FULL, LOCAL3, cell, study, table_of
+from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, LOCAL5, cell, study, table_of
 
 THRESHOLDS = (0.5, 0.8, 0.9)
 
@@ -64,11 +67,7 @@ def test_every_figure_is_legible_and_says_its_seeds(name, drawn):
 
 @pytest.mark.parametrize("name", figures.FIGURES)
 def test_nothing_reaches_beyond_the_page(name, drawn):
-    box, page = drawn[name].get_tightbbox(), drawn[name].get_size_inches()
-    assert box.x0 >= -0.01
-    assert box.y0 >= -0.01
-    assert box.x1 <= page[0] + 0.01
-    assert box.y1 <= page[1] + 0.01
+    assert beyond(drawn[name]) <= 0.01
 
 
 @pytest.mark.parametrize("name", ["training_speed", "trials_to_threshold", "task_accuracy"])
@@ -84,7 +83,8 @@ def test_the_same_table_gives_the_same_bytes_and_valid_svg(name, tables, drawn, 
 def test_training_speed_draws_the_table(tables, drawn):
     figure = drawn["training_speed"]
     shown = tables["training_speed"].query("trials_per_task == 1000")
-    for axes, x in zip(figure.axes, ("step", "trials", "training_seconds"), strict=True):
+    # every step sees 64 trials: their scale lies above the steps
+    for axes, x in zip(figure.axes, ("step", "training_seconds"), strict=True):
         lines = {line.get_label().split(" ")[0]: line for line in axes.get_lines() if "n=" in line.get_label()}
         assert set(lines) == set(shown["connectivity"])
         for name, line in lines.items():
@@ -97,6 +97,21 @@ def test_training_speed_draws_the_table(tables, drawn):
         )
 
 
+def test_trials_seen_have_a_scale_above_steps_or_where_steps_differ_in_trials_a_panel(tables, drawn, tmp_path):
+    above = drawn["training_speed"].axes[0].child_axes[0]
+    assert above.get_xlabel() == "trials seen"
+    low, high = drawn["training_speed"].axes[0].get_xlim()
+    assert above.get_xlim() == (pytest.approx(64 * low), pytest.approx(64 * high))
+    table = tables["training_speed"]
+    other = table.assign(trials=table["trials"].where(table["connectivity"] != "full", 2 * table["trials"]))
+    with watched() as made:
+        figures.training_speed(other, tmp_path / "speed")
+    assert [axes.get_xlabel() for axes in made[0].axes] == ["training steps", "trials seen", "training time (s)"]
+    full = other.query("trials_per_task == 1000 and connectivity == 'full'")
+    line = next(line for line in made[0].axes[1].get_lines() if line.get_label().startswith("full"))
+    np.testing.assert_array_equal(line.get_xdata(), full["trials"])
+
+
 def test_steps_to_threshold_draws_every_connectivity_once_in_every_panel(tables, drawn):
     table = tables["steps_to_threshold"]
     figure = drawn["steps_to_threshold"]
@@ -105,7 +120,8 @@ def test_steps_to_threshold_draws_every_connectivity_once_in_every_panel(tables,
         rows = shown[shown["threshold"] == threshold]
         points = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.get_lines() if len(line.get_xdata()) == 1}
         expected = rows["median"].where(np.isfinite(rows["median"]), rows["limit_steps"])
-        assert points == set(zip(100 * rows["density"], expected, strict=True))
+        aside = rows["kind"].map({"random": 1.2}).fillna(1.0)  # not on top of the local network of its density
+        assert points == set(zip(100 * rows["density"] * aside, expected, strict=True))
         hollow = sum(line.get_markerfacecolor() == "none" for line in axes.get_lines())
         assert hollow == np.isinf(rows["median"]).sum()
         remarks = [text.get_text().strip("*") for text in axes.texts]
@@ -131,6 +147,71 @@ def test_the_heat_map_holds_the_table(tables, drawn):
     row = shown.query("task == 'dms' and connectivity == 'full'").iloc[0]
     assert grid.loc["dms", "full"] == row["test_decision_accuracy"]
     assert grid.columns[0] == "always fixate"
+
+
+def test_sizes_are_drawn_only_of_studies_that_have_several(tmp_path):
+    cells = [cell(LOCAL3, [0, 0.9], tasks=tasks, trials_per_task=size, seed=seed)
+             for tasks, sizes in ((20, (10, 100)), (82, (100,))) for size in sizes for seed in range(3)]  # fmt: skip
+    table = curves.compute(table_of(cells), cells, (0.7,))["data_efficiency"]
+    with watched() as made:
+        figures.data_efficiency(table, tmp_path / "several")
+        figures.data_efficiency(table[table["tasks"].astype(str) == "82"], tmp_path / "single")
+    assert [[axes.get_title(loc="left") for axes in figure.axes] for figure in made] == [["20 tasks"], ["82 tasks"]]
+
+
+def beyond(figure):
+    """How far a figure's contents reach beyond its page, in inches."""
+    box, page = figure.get_tightbbox(), figure.get_size_inches()
+    return max(-box.x0, -box.y0, box.x1 - page[0], box.y1 - page[1])
+
+
+PANELS = ((20, "padded", 256), (82, "padded", 256), (82, "stream", 256), (82, "padded", 784))
+
+
+def test_large_studies_of_one_seed_fit_their_pages(tmp_path):
+    kinds = [AUTAPSE, {"kind": "local", "radius": 2}, LOCAL3, LOCAL5, {"kind": "random", "radius": 3}, FULL]
+    cells = [
+        cell(kind, np.linspace(0, 0.9 - 0.1 * number / 6, 6), tasks=tasks, layout=layout,
+             neurons=neurons, trials_per_task=size)
+        for number, kind in enumerate(kinds)
+        for tasks, layout, neurons in PANELS
+        for size in (100, 1000)
+    ]  # fmt: skip
+    table = table_of(cells)
+    table.loc[(table["neurons"] == 784) & (table["kind"] == "local"), "synapses"] = 60_000
+    made = curves.compute(table, cells, (0.5, 0.6, 0.7, 0.8, 0.85, 0.9))
+    with watched() as drawn:
+        figures.draw_all(made, tmp_path)
+        figures_maps.rate_threshold_map(maps.rate_threshold_map(made["threshold_times"]), tmp_path / "map")
+        figures_maps.equal_synapses(maps.equal_synapses(made["threshold_times"]), tmp_path / "equal")
+    for figure in drawn:
+        assert beyond(figure) <= 0.01, figure.axes[0].get_title(loc="left")
+        assert figures_style.smallest_font(figure) >= 7
+        assert "1 seed" in " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+        assert overlapping(figure) == []
+
+
+def box_of(text):
+    """Where a text is on its page, without an empty line above it."""
+    box = text.get_window_extent()
+    above = box.height / 2 if text.get_text().startswith("\n") else 0
+    return Bbox.from_extents(box.x0, box.y0, box.x1, box.y1 - above)
+
+
+def overlapping(figure):
+    """Pairs of titles, labels and legends that lie on each other (remarks at points apart, which follow the points)."""
+    figure.draw_without_rendering()  # places were last worked out for the SVG
+    texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()]
+    # ticks' labels include those out of view
+    texts = [text for text in texts if not re.fullmatch(r"[\d.]+[kM]?", text.get_text())]
+    texts = [text for text in texts if not (isinstance(text, matplotlib.text.Annotation) and text.xycoords == "data")]
+    boxes = [(box_of(text), text.get_text()) for text in texts]
+    pairs = itertools.combinations([(box, words) for box, words in boxes if box.width > 0], 2)
+    return [
+        (first, second)
+        for (a, first), (b, second) in pairs
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1  # pixels
+    ]
 
 
 def test_a_study_with_132_tasks_several_layouts_and_sizes_draws(tmp_path):

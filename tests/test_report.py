@@ -63,7 +63,13 @@ def test_the_report_shows_every_figure_with_its_caption_and_asks_the_network_for
         assert picture["width"] > 500, name
         assert len(picture["caption"]) > 200, name
     assert any(one["path"].endswith("claims.html") for one in shown)
-    browser.evaluate(CLICK.format("Curves"))
+    menu = browser.evaluate("document.body.innerText")
+    chapters = ["1 Claims", "2 Curves", "3 Heat maps", "4 Networks", "5 Cells and provenance"]
+    places = [menu.upper().index(chapter.upper()) for chapter in chapters]
+    assert places == sorted(places)
+    # the front page ends with the whole configuration
+    assert menu.index("How to read it") < menu.index("The study's configuration") < menu.index('"trials_per_task"')
+    browser.evaluate(CLICK.format("2 Curves"))
     browser.wait("document.body.innerText.includes('training_speed.png')")
     browser.screenshot(report.with_suffix(".png"))
     assert report.with_suffix(".png").stat().st_size > 20_000

@@ -6,7 +6,9 @@
 4. Mod-Cog's int and seq tasks are solved by rotation along a ring: angle advanced per time step over the target's.
 
 A verdict is what the interval over seeds allows to say: supported, not supported or undecided. A ratio that rests on a
-best learning rate at the edge of those tried is undecided where the network that lost could have been faster yet.
+best learning rate at the edge of those tried is undecided where the network that lost could have been faster yet. With
+three seeds the bootstrap's interval is their range, and where nothing differs all three still lie on the same side of 1
+in a quarter of studies; strict_verdict is therefore what Student's t interval allows to say.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lmrnn.claims.autapses import autapse_rows
+from lmrnn.claims.controls import controls_of
 from lmrnn.claims.data import data_rows
 from lmrnn.claims.rotation import rotation_rows
 from lmrnn.claims.speed import speed_rows
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 COLUMNS = [
     "claim", "statement", "condition", "threshold", "comparison", "role", "number", "low", "high", "unit", "seeds",
-    "verdict", "headline", "detail",
+    "verdict", "headline", "detail", "t_low", "t_high", "strict_verdict", "first", "second", "baseline", "controls",
 ]  # fmt: skip
 
 
@@ -51,25 +54,41 @@ def compute(
     thresholds : sequence of float
         Decision accuracies.
     headline : float
-        The threshold (the nearest of `thresholds`) whose rows, on the largest battery, are the headlines.
+        The threshold whose rows, on the largest battery, are the headlines: the nearest of those at which there is
+        something to compare.
     rotation : pandas.DataFrame, optional
-        From `lmrnn.analysis`: one row per network and task; without it claim 4 is left out.
+        From `lmrnn.analysis_rotation`: one row per network and task; without it claim 4 is left out.
 
     Returns
     -------
     pandas.DataFrame
         Columns `COLUMNS`. role is ``claim`` or ``control``; number, low and high are NaN where the study lacks what is
-        to be compared, with verdict undecided.
+        to be compared, with verdict undecided. low and high are the bootstrap's interval and give the verdict; t_low
+        and t_high are Student's and give strict_verdict. first and second are the two sides of a ratio or difference,
+        baseline what always fixating reaches, controls what speaks for or against a claim, in one line.
     """
     runs = prepare(table, results)
     times = threshold_times(runs, results, thresholds)
-    nearest = min(thresholds, key=lambda one: abs(one - headline))
-    most = max(task_count(tasks) for tasks in runs["tasks"])
-    rows = [*speed_rows(times), *data_rows(runs, thresholds), *autapse_rows(runs, results)]
+    rows = [*speed_rows(times), *data_rows(runs, results, thresholds), *autapse_rows(runs, results)]
     if rotation is not None:
         rows += rotation_rows(rotation)
+    most = max(task_count(tasks) for tasks in runs["tasks"])
     for row in rows:
         row["statement"] = STATEMENTS[row["claim"]]
-        at_headline = row["threshold"] in (nearest, None)
-        row["headline"] = row["role"] == "claim" and at_headline and (row.pop("tasks") == most or row["claim"] == 3)
-    return pd.DataFrame(rows, columns=COLUMNS)
+        row["headline"] = row["role"] == "claim" and (row.pop("tasks") == most or row["claim"] == 3)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    claims = table["role"] == "claim"
+    table["headline"] &= _nearest_threshold(table, headline)
+    table["controls"] = ""
+    for place in table.index[claims]:
+        table.loc[place, "controls"] = controls_of(table.loc[place], table)
+    return table
+
+
+def _nearest_threshold(table: pd.DataFrame, wanted: float) -> pd.Series:
+    """Whether a row has its condition's nearest threshold of those with a number, or none is needed."""
+    chosen = table["threshold"].isna()
+    for _, part in table[table["headline"] & ~chosen].groupby(["claim", "condition"], sort=False):
+        measured = part[part["number"].notna()] if part["number"].notna().any() else part
+        chosen[(measured["threshold"].astype(float) - wanted).abs().idxmin()] = True
+    return chosen

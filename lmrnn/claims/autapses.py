@@ -10,43 +10,49 @@ import pandas as pd
 
 from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row, task_count
 from lmrnn.comparison import choose_rate
-from lmrnn.summary import paired_interval
+from lmrnn.summary import paired_interval, student_interval
 from lmrnn.tasks.battery import battery
+from lmrnn.tasks.drawing import spans
 
 if TYPE_CHECKING:
     from lmrnn.cells import CellResult
     from lmrnn.tasks.battery import Task
 
 AT_PAR, FAR_BEHIND = -0.03, -0.20  # differences in decision accuracy
+_CONSTANT = ", constant delay"
 _FAMILIES = {"reach": "reach", "match": "match", "dlydm": "delayed decision"}
 
 
-def task_group(task: Task) -> str:
+def task_group(task: Task, definition: str = "corrected") -> str:
     """Group of tasks for which claim 3 is reported apart.
 
     Parameters
     ----------
     task : Task
         A task.
+    definition : str
+        ``corrected`` or ``released``; in the latter the delay of the delayed decision family's int tasks never varies,
+        so that there is nothing to integrate.
 
     Returns
     -------
     str
-        ``base``, ``seq``, ``int, reach family``, ``int, match family``, ``int, delayed decision family`` or
-        ``int and seq``.
+        ``base``, ``seq``, ``int, reach family``, ``int, match family``, ``int, delayed decision family`` (with
+        ``, constant delay`` where it is) or ``int and seq``.
     """
     if task.int_sign and task.seq_sign:
         return "int and seq"
     if task.int_sign:
-        return f"int, {_FAMILIES[task.family]} family"
+        span = spans(task, definition)["delay"]
+        return f"int, {_FAMILIES[task.family]} family" + (_CONSTANT if span.low == span.high else "")
     return "seq" if task.seq_sign else "base"
 
 
-def _group_members(tasks: Any) -> dict[str, list[int]]:
+def _group_members(tasks: Any, definition: str) -> dict[str, list[int]]:
     """Positions of each group's tasks in a battery."""
     members: dict[str, list[int]] = {}
     for position, task in enumerate(battery(tasks)):
-        members.setdefault(task_group(task), []).append(position)
+        members.setdefault(task_group(task, definition), []).append(position)
     return members
 
 
@@ -92,13 +98,16 @@ def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[
     largest = runs["trials_per_task"] == runs.groupby("family")["trials_per_task"].transform("max")
     for panel, part in runs[largest].groupby("panel", sort=False):
         local = best_network(part, "local")
-        members = _group_members(results[part.index[0]].spec["tasks"])
+        spec = results[part.index[0]].spec
+        members = _group_members(spec["tasks"], spec["definition"])
         for kind, role in (("autapse", "claim"), ("full", "control"), ("random", "control")):
             other = best_network(part, kind)
             if other.empty or local.empty:
                 continue
             for group, positions in members.items():
-                yield _difference_row(str(panel), part, other, local, results, (group, positions), role)
+                # where the delay is constant, the paper claims nothing
+                own = "control" if group.endswith(_CONSTANT) else role
+                yield _difference_row(str(panel), part, other, local, results, (group, positions), own)
 
 
 def _difference_row(
@@ -112,14 +121,22 @@ def _difference_row(
 ) -> dict[str, Any]:
     """One network minus the best local one on one group of tasks."""
     name, positions = group
+    count = task_count(part["tasks"].iloc[0])
     samples = [_accuracy_by_seed(rows, results, positions) for rows in (other, local)]
     seeds = sorted(set(samples[0]) & set(samples[1]))
     values = [np.array([sample[seed] for seed in seeds]) for sample in samples]
-    number, low, high = np.nan, np.nan, np.nan
-    if seeds:
-        number, low, high = paired_interval(values, lambda a, b: (a - b).mean(axis=-1))
+    if not seeds:
+        return claim_row(3, panel, f"{other['kind'].iloc[0]} - best local, {name} tasks", role=role, tasks=count)
+    number, low, high = paired_interval(values, lambda a, b: (a - b).mean(axis=-1))
+    t_low, t_high = student_interval(values[0] - values[1])
     labels = [f"{rows['connectivity'].iloc[0]} at {rows['learning_rate'].iloc[0]:g}" for rows in (other, local)]
-    means = [f"{sample.mean():.3f}" if len(sample) else "-" for sample in values]
+    baseline = _always_fixate(results[local["cell"].iloc[0]], positions)
+    gain = values[1].mean() - baseline
+    little = "; local itself gains fewer than 20 points over always fixate" if gain < -FAR_BEHIND else ""
+    verdicts = [
+        verdict_of_difference(*interval, len(seeds), name == "base", gain) if role == "claim" else ""
+        for interval in ((low, high), (t_low, t_high))
+    ]
     return claim_row(
         3,
         panel,
@@ -128,12 +145,24 @@ def _difference_row(
         number=number,
         low=low,
         high=high,
+        t_low=t_low,
+        t_high=t_high,
+        first=values[0].mean(),
+        second=values[1].mean(),
+        baseline=baseline,
         seeds=len(seeds),
         unit="difference in decision accuracy",
-        tasks=task_count(part["tasks"].iloc[0]),
-        detail=f"{labels[0]}: {means[0]}; {labels[1]}: {means[1]}",
-        verdict=verdict_of_difference(low, high, len(seeds), name == "base") if role == "claim" else "",
+        tasks=count,
+        detail=" minus ".join(labels) + f"; {len(positions)} tasks{little}",
+        verdict=verdicts[0],
+        strict_verdict=verdicts[1],
     )
+
+
+def _always_fixate(result: CellResult, positions: list[int]) -> float:
+    """Decision accuracy on a group of tasks of a network that never answers; NaN where it was not recorded."""
+    known = result.test.get("always_fixate")
+    return float("nan") if known is None else float(np.mean(known[positions]))
 
 
 def _accuracy_by_seed(rows: pd.DataFrame, results: Sequence[CellResult], positions: list[int]) -> dict[int, float]:
@@ -146,7 +175,7 @@ def _accuracy_by_seed(rows: pd.DataFrame, results: Sequence[CellResult], positio
     }
 
 
-def verdict_of_difference(low: float, high: float, seeds: int, base: bool) -> str:
+def verdict_of_difference(low: float, high: float, seeds: int, base: bool, gain: float = float("nan")) -> str:
     """What the interval of autapse minus local says of claim 3.
 
     Parameters
@@ -157,13 +186,16 @@ def verdict_of_difference(low: float, high: float, seeds: int, base: bool) -> st
         Number of seeds.
     base : bool
         Whether the tasks are base tasks, on which autapses should be within 3 points; else 20 points or more behind.
+    gain : float
+        Decision accuracy of the local networks beyond always fixate; NaN where that is not known.
 
     Returns
     -------
     str
-        ``supported``, ``not supported`` or ``undecided``.
+        ``supported``, ``not supported`` or ``undecided``, which it also is where the local networks themselves gain
+        fewer than 20 points: they have not learned the tasks, and nothing can lie 20 points behind them.
     """
-    if seeds < ENOUGH_SEEDS or not np.isfinite(low):
+    if seeds < ENOUGH_SEEDS or not np.isfinite(low) or gain < -FAR_BEHIND:
         return "undecided"
     if base:
         return "supported" if low >= AT_PAR else "not supported" if high < AT_PAR else "undecided"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 ENOUGH_SEEDS = 3
+SAME_SEEDS = "chosen on the same seeds"  # a control: elsewhere each seed's networks are chosen on the other seeds
 STATEMENTS = {
     1: "Local networks reach the threshold in fewer training steps than full ones",
     2: "Local networks need fewer training trials per task than full ones",
@@ -26,7 +27,8 @@ def verdict_of_ratio(low: float, high: float, seeds: int, could_turn: tuple[bool
         Number of seeds.
     could_turn : tuple of bool
         Whether the true ratio could be smaller than a ratio above one, and larger than one below: the best rate of the
-        network that lost lies at the edge of those tried, or the one that won has seeds that never got there.
+        network that lost lies at the edge of those tried, the one that won has seeds that never got there, or the one
+        that lost has seeds that got there with the smallest cost tried.
 
     Returns
     -------
@@ -61,8 +63,9 @@ def claim_row(claim: int, condition: str, comparison: str, **values: Any) -> dic
     dict
         With blanks for what is not given.
     """
-    blank = {"threshold": None, "role": "claim", "number": np.nan, "low": np.nan, "high": np.nan, "seeds": 0}
-    return {**blank, "claim": claim, "condition": condition, "comparison": comparison, "verdict": "undecided", **values}
+    blank = dict.fromkeys(("number", "low", "high", "t_low", "t_high", "first", "second", "baseline"), np.nan)
+    words = {"threshold": None, "role": "claim", "seeds": 0, "verdict": "undecided", "strict_verdict": "undecided"}
+    return {**blank, **words, "claim": claim, "condition": condition, "comparison": comparison, **values}
 
 
 def task_count(tasks: Any) -> int:

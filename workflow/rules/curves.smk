@@ -5,7 +5,7 @@ rule collect_cells:
     input:
         CELL_FILES,
     output:
-        report(f"{FOLDER}/cells.csv", caption="../report/cells.rst", category="Cells"),
+        report(f"{FOLDER}/cells.csv", caption="../report/cells.rst", category="5 Cells and provenance"),
     log:
         f"{RESULTS}/logs/{STUDY['study']}/collect_cells.log",
     benchmark:
@@ -44,6 +44,13 @@ rule compute_curves:
         "../scripts/compute_curves.py"
 
 
+def report_category(figure, tables):
+    """Chapter of the report, which lists them by name: numbers give the order in which they are to be read."""
+    if "analysis" in tables[0]:
+        return "4 Networks"
+    return "3 Heat maps" if figure in ("rate_threshold_map", "task_accuracy") else "2 Curves"
+
+
 # One rule for each figure, because a caption belongs to a rule.
 for figure, tables in FIGURES.items():
 
@@ -56,7 +63,7 @@ for figure, tables in FIGURES.items():
             png=report(
                 f"{FOLDER}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
-                category="Networks" if "analysis" in tables[0] else "Curves",
+                category=report_category(figure, tables),
             ),
             svg=f"{FOLDER}/figures/{figure}.svg",
         log:

@@ -11,18 +11,23 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from benchmarks.usual import UsualStep
 from lmrnn.batches import Batch, PaddedBatches, StreamBatches, Trials
-from lmrnn.connectivity import build_connectivity
+from lmrnn.config import load_config
+from lmrnn.connectivity import Connectivity, build_connectivity
 from lmrnn.dataset_spec import DatasetSpec
 from lmrnn.generation import generate
 from lmrnn.network import LMRNN
 from lmrnn.recurrence import choose_path, get_path, kernel
+from lmrnn.sweep import cells_of
 from lmrnn.tasks import battery_names
 
+DEFAULT_STUDY = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
 ROUNDS, TRIALS, TASKS = 9, 64, 20
 RADII = {0.01: 3.65, 0.04: 7.2}  # at 4,096 neurons on a torus: 45 and 161 synapses a neuron
 
@@ -156,28 +161,60 @@ def growth_row(rounds: int) -> dict:
     return {"question": question, "goal": 4.2, "better": "lower"} | row | {"ratio": 1 / row["ratio"], "spread": spread}
 
 
-def peak_row(rounds: int) -> dict:
-    """Forward and backward pass alone, counting the products that an existing synapse asks for and no others."""
-    network, batch = make_network(**local(256, 3)), unpadded_batch(30)
+def study_row(rounds: int) -> dict:
+    """What the kernel makes of `make sweep`: a step of every connectivity of the default study, on either path."""
+    batch = PaddedBatches(trials(), TRIALS, 0).next()
+    cells = cells_of(load_config(DEFAULT_STUDY))
+    specs = {cell.connectivity_label: cell.spec["connectivity"] for cell in cells}.values()
+
+    def steps(path: str) -> Callable[[], object]:
+        taken = [OurStep(make_network(spec, 256), path) for spec in specs]
+        return lambda: [step(batch) for step in taken]
+
+    question = "how many times cheaper are the default study's steps than by torch's dense products?"
+    return {"question": question, "goal": 2} | take_turns(steps("auto"), steps("dense"), rounds)
+
+
+def products(network: LMRNN, batch: Batch) -> float:
+    """Billions of operations that forward and backward pass ask for: of existing synapses and of inputs that are on."""
     operations = 4e-9 * int(batch.lengths.sum()) * (network.recurrent.numel() + network.readout.numel())
     stimulated = int((batch.observations[..., 1:] != 0).any(-1).sum())
-    operations += 2e-9 * stimulated * network.input[:, 1:].numel()  # silent inputs are not multiplied, nor counted
-    kernel.passes(network, batch)
-    pairs = [
-        (operations / cpu_seconds(lambda: kernel.passes(network, batch), 50), gemm_gigaflops(rounds=3))
-        for _ in range(rounds)
-    ]
+    return operations + 2e-9 * stimulated * network.input[:, 1:].numel()  # silent inputs are not multiplied
+
+
+def share_of_peak(question: str, operations: float, seconds: Callable[[], float], rounds: int) -> dict:
+    """Rate of some operations against a dense product's, both measured in every round."""
+    pairs = [(operations / seconds(), gemm_gigaflops(rounds=3)) for _ in range(rounds)]
     shares = [own / dense for own, dense in pairs]
     own, dense = (statistics.median(values) for values in zip(*pairs, strict=True))
-    return {
-        "question": "what share of a dense product's rate do forward and backward pass reach, N = 256, 10%, T = 30?",
-        "ours": own,
-        "theirs": dense,
-        "unit": "GFLOP/s",
-        "ratio": statistics.median(shares),
-        "spread": (min(shares), max(shares)),
-        "goal": 0.75,
-    }
+    spread = {"ratio": statistics.median(shares), "spread": (min(shares), max(shares))}
+    return {"question": question, "ours": own, "theirs": dense, "unit": "GFLOP/s", "goal": 0.75, **spread}
+
+
+def passes_seconds(network: LMRNN, batch: Batch) -> float:
+    """CPU seconds of forward and backward pass, without the gradients of the weights."""
+    return cpu_seconds(lambda: kernel.passes(network, batch), 50)
+
+
+def peak_rows(rounds: int) -> Iterator[dict]:
+    """Forward and backward pass, counting the products that an existing synapse or an input asks for and no others."""
+    batch = unpadded_batch(30)
+    none = np.zeros(0, dtype=np.int64)
+    network, without = make_network(**local(256, 3)), LMRNN(Connectivity(256, none, none, "none"), TASKS)
+    for each in (network, without):
+        kernel.passes(each, batch)
+    yield share_of_peak(
+        "what share of a dense product's rate do forward and backward pass reach, N = 256, 10%, T = 30?",
+        products(network, batch),
+        lambda: passes_seconds(network, batch),
+        rounds,
+    )
+    yield share_of_peak(
+        "and its recurrent synapses alone, by the time that they add to the same network without any?",
+        products(network, batch) - products(without, batch),
+        lambda: passes_seconds(network, batch) - passes_seconds(without, batch),
+        rounds,
+    )
 
 
 def rows(quick: bool = False) -> Iterator[dict]:
@@ -187,8 +224,11 @@ def rows(quick: bool = False) -> Iterator[dict]:
     peak = {"question": "what does a dense float32 product reach here, 256 x 256 x 256?", "ours": gemm_gigaflops()}
     yield peak | {"unit": "GFLOP/s"}
     yield from usual_rows(rounds)
-    for row in (padded_row, torch_row, peak_row, growth_row):
-        yield row(rounds)
+    yield padded_row(rounds)
+    yield torch_row(rounds)
+    yield study_row(rounds)
+    yield from peak_rows(rounds)
+    yield growth_row(rounds)
 
 
 def main() -> int:

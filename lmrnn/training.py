@@ -216,7 +216,8 @@ class Training:
         say(
             f"{status} at step {self.step}: test decision accuracy {accuracy:.4f} "
             f"(always-fixate {fixate_accuracy:.4f}), "
-            f"{self.watch.wall['training']:.1f} s training, {self.watch.wall['evaluation']:.1f} s evaluation"
+            f"{self.watch.wall['training']:.1f} s training, {self.watch.wall['evaluation']:.1f} s evaluation, "
+            f"at most {peak_memory_mb() / 1000:.1f} GB of memory"
         )
         weights = {name: parameter.detach().cpu().numpy() for name, parameter in self.network.named_parameters()}
         synapses = {"pre": self.network.connectivity.pre, "post": self.network.connectivity.post}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lmrnn import __version__, plan, status
+from lmrnn import __version__, plan, status, unasked
 from lmrnn.command import explained, logged
 from lmrnn.config import load_config
 
@@ -122,7 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
     standing = add("status", status.status_command)
     _config_option(standing)
     status.add_arguments(standing)
-    pruning = add("prune", status.prune_command)
+    pruning = add("prune", unasked.prune_command)
     _config_option(pruning)
     pruning.add_argument("--yes", action="store_true", help="remove them; without it they are only listed")
     analysing = add("analyse", analyse_command)

@@ -88,6 +88,8 @@ class Entry:
         How often it was submitted.
     since : float
         Seconds since 1970 of the last event.
+    made : str
+        Fingerprint of what it is made of.
     """
 
     key: str
@@ -98,6 +100,7 @@ class Entry:
     reason: str = ""
     submissions: int = 0
     since: float = 0.0
+    made: str = ""
 
 
 class Ledger:
@@ -191,7 +194,13 @@ def _apply(
                 earlier = entries.get(cell["key"])
                 count = 1 + (earlier.submissions if earlier else 0)
                 entries[cell["key"]] = Entry(
-                    cell["key"], cell["rule"], cell["log"], task, submissions=count, since=event["time"]
+                    cell["key"],
+                    cell["rule"],
+                    cell["log"],
+                    task,
+                    submissions=count,
+                    since=event["time"],
+                    made=cell.get("made", ""),
                 )
     elif kind == "ids":
         for task, job_id in zip(submissions.get(folder, []), event["ids"], strict=False):

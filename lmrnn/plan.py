@@ -9,32 +9,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lmrnn.cells import canonical_json
 from lmrnn.datasets import dataset_bytes
+from lmrnn.plan_cost import Cost, measured_cost
 from lmrnn.sweep import SPLITS, Cell
-
-_MEASURED_STEPS = (4, 12)
-_MEASURED_TRIALS = 8
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Seconds that a kind of cell takes.
-
-    Parameters
-    ----------
-    step : float
-        One training step, seconds.
-    trial : float
-        Evaluation of one trial, seconds.
-    """
-
-    step: float
-    trial: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +32,7 @@ class Plan:
         Dataset files, and how many are there.
     gigabytes : float
         Size of the datasets still to be made, 10**9 bytes.
-    tasks : int
+    dataset_tasks, cell_tasks : int
         Array tasks: datasets one by one, cells in packs.
     hours : float
         Hours of training and evaluation, added up over the missing cells.
@@ -66,7 +49,8 @@ class Plan:
     datasets: int
     datasets_done: int
     gigabytes: float
-    tasks: int
+    dataset_tasks: int
+    cell_tasks: int
     hours: float
     core_hours: float
     gpu_hours: float
@@ -167,7 +151,8 @@ def plan(
         datasets=len(files),
         datasets_done=sum(path.exists() for path in files),
         gigabytes=sum(dataset_bytes(files[path]) for path in to_make) / 1e9,
-        tasks=len(to_make) + math.ceil(len(missing) / pack),
+        dataset_tasks=len(to_make),
+        cell_tasks=math.ceil(len(missing) / pack),
         hours=hours,
         core_hours=hours * threads,
         gpu_hours=hours * gpus / pack,
@@ -204,56 +189,6 @@ def makespan(seconds: Sequence[float], parallel: int) -> float:
     return float(max(free))
 
 
-def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
-    """Measure a kind of cell by training it for a few steps on this machine.
-
-    Parameters
-    ----------
-    compute : mapping
-        Section ``compute`` of the configuration: threads, device, path.
-
-    Returns
-    -------
-    callable
-        Gives the cost of a cell's kind; takes a second or a few.
-    """
-
-    def measure(cell: Cell) -> Cost:
-        from dataclasses import replace
-        from tempfile import TemporaryDirectory
-
-        from lmrnn.datasets import generate_dataset, load_dataset
-        from lmrnn.training import Compute, train
-
-        first, last = _MEASURED_STEPS
-        training = {**cell.spec["training"], "steps": last, "evaluate_every": first}
-        # Enough trials for a full batch; the time of a step does not depend on how many there are besides.
-        trials = max(_MEASURED_TRIALS, math.ceil(training["batch_size"] / len(cell.tasks)))
-        with TemporaryDirectory() as folder:
-            sets = {}
-            for split in SPLITS:
-                path = f"{folder}/{split}.h5"
-                count = trials if split == "train" else _MEASURED_TRIALS
-                generate_dataset(replace(cell.dataset(split), trials_per_task=count), path)
-                sets[split] = load_dataset(path)
-            settings = Compute(**{name: compute[name] for name in ("threads", "device", "path")})
-            spec = {**cell.spec, "training": training}
-            data = sets["train"], sets["validation"], sets["test"]
-            result = train(spec, *data, log=lambda line: None, compute=settings)
-        times, steps = result.history["training_seconds"], result.history["step"]
-        measured = [index for index, step in enumerate(steps) if step >= first]
-        begin, end = measured[0], measured[-1]
-        if steps[end] == steps[begin]:  # diverged within the first steps
-            begin = 0
-        evaluations = len(steps)
-        return Cost(
-            step=float(times[end] - times[begin]) / float(steps[end] - steps[begin]),
-            trial=float(result.history["evaluation_seconds"][-1]) / (evaluations * len(cell.tasks) * _MEASURED_TRIALS),
-        )
-
-    return measure
-
-
 def describe(plan: Plan, parallel: int, pack: int) -> str:
     """A plan in words.
 
@@ -269,20 +204,35 @@ def describe(plan: Plan, parallel: int, pack: int) -> str:
     str
         Several lines.
     """
-    missing = plan.cells - plan.done
+    missing, tasks = plan.cells - plan.done, plan.cell_tasks + plan.dataset_tasks
     lines = [
-        f"cells        {plan.cells:>8,}   {plan.done:,} done, {missing:,} to train",
-        f"datasets     {plan.datasets:>8,}   {plan.datasets_done:,} there; to make: {plan.gigabytes:.2f} GB",
-        f"array tasks  {plan.tasks:>8,}   with {pack} cell{'s' * (pack > 1)} a task",
-        f"core-hours   {plan.core_hours:>8,.2f}",
+        f"cells        {plan.cells:>10,}   {plan.done:,} done, {missing:,} to train",
+        f"datasets     {plan.datasets:>10,}   {plan.datasets_done:,} there; to make: {_size(plan.gigabytes)}",
+        f"array tasks  {tasks:>10,}   {plan.cell_tasks:,} for {pack} cells each, {plan.dataset_tasks:,} for datasets",
+        f"core-hours   {plan.core_hours:>10,.2f}",
     ]
     if plan.gpu_hours:
-        lines.append(f"GPU-hours    {plan.gpu_hours:>8,.2f}")
-    lines.append(f"wall-clock   {duration(plan.wall_hours * 3600):>8}   with {parallel} cells at a time")
-    for kind, cost in plan.costs.items():
-        name = kind.partition(" {")[0]
-        lines.append(f"  {name:<36} {cost.step * 1e3:>9.2f} ms a step   {cost.trial * 1e6:>8.1f} us a tested trial")
-    return "\n".join(lines)
+        lines.append(f"GPU-hours    {plan.gpu_hours:>10,.2f}")
+    clock = duration(plan.wall_hours * 3600)
+    lines.append(
+        f"wall-clock   {clock:>10}   {parallel} at a time (--parallel); starts and waiting in the queue not counted"
+    )
+    return "\n".join(lines + _basis(plan.costs))
+
+
+def _size(gigabytes: float) -> str:
+    return f"{gigabytes:.2f} GB" if gigabytes >= 0.1 else f"{gigabytes * 1000:.1f} MB"
+
+
+def _basis(costs: Mapping[str, Cost]) -> list[str]:
+    """What the hours were computed from."""
+    if len(set(costs.values())) == 1 and not any(cost.trial for cost in costs.values()):
+        step = next(iter(costs.values())).step
+        return [f"              from {step * 1e3:g} ms a step for every cell; tests not counted"]
+    return [
+        f"  {kind.partition(' {')[0]:<36} {cost.step * 1e3:>9.2f} ms a step {cost.trial * 1e6:>9.1f} us a tested trial"
+        for kind, cost in costs.items()
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -339,6 +289,11 @@ def plan_command(arguments: argparse.Namespace) -> None:
     if arguments.step_ms is not None and arguments.step_ms <= 0:
         raise ConfigError(f"--step-ms is {arguments.step_ms}, but must be above 0")
     config = load_config(arguments.config)
-    cost = measured_cost(config["compute"]) if arguments.step_ms is None else arguments.step_ms / 1000
-    made = plan(config, cells_of(config), cost, arguments.pack, arguments.parallel, arguments.gpus)
+    cells = cells_of(config)
+    cost: Callable[[Cell], Cost] | float = (arguments.step_ms or 0) / 1000
+    if arguments.step_ms is None:
+        kinds = len({kind_of(cell) for cell in cells if not cell.path(config["results"]).exists()})
+        print(f"measuring {kinds} kinds of cells, a second or a few each (--step-ms saves it)", file=sys.stderr)
+        cost = measured_cost(config["compute"])
+    made = plan(config, cells, cost, arguments.pack, arguments.parallel, arguments.gpus)
     print(describe(made, arguments.parallel, arguments.pack))

@@ -1,144 +1,26 @@
-"""How a sweep stands, from its files and the dispatch's ledger alone: no question to Slurm, no torch.
-
-A cell is done or diverged when its file says so. Else the ledger knows whether it waits, runs or has failed; without a
-ledger (a run on this machine) its lock tells whether a process is at work on it, and the last line of its log what
-became of it.
-"""
+"""How a sweep stands, in words: no question to Slurm, no torch. `lmrnn.cell_states` looks, this shows."""
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from lmrnn.cells import read_cell
-from lmrnn.errors import DamagedFileError
-from lmrnn.ledger import DEFAULT_FOLDER, FAILED, OPEN, Entry, Ledger
+from lmrnn.cell_states import STATES, CellState, Failure, Reader
+from lmrnn.ledger import DEFAULT_FOLDER
 from lmrnn.plan import duration
 from lmrnn.sweep import Cell
+from lmrnn.unasked import Asked
 
-# in the order of the table
-STATES = ("done", "diverged", "running", "waiting", "failed", "stopped", "missing")
-_RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "SIGNALING", "STAGE_OUT")
-
-
-@dataclass(frozen=True)
-class CellState:
-    """What is known of one cell.
-
-    Parameters
-    ----------
-    cell : Cell
-        The cell.
-    state : str
-        One of `STATES`; ``stopped`` has a saved state and goes on with the next run.
-    reason : str
-        Why it failed.
-    log : str
-        Where to read more about it.
-    seconds : float
-        What it took, where it is done; 0 elsewhere.
-    """
-
-    cell: Cell
-    state: str
-    reason: str = ""
-    log: str = ""
-    seconds: float = 0.0
-
-
-class Reader:
-    """Reads states again and again; a finished file is opened only once.
-
-    Parameters
-    ----------
-    results : Path or str
-        Folder of results.
-    folder : Path or str
-        Folder of the dispatch's ledger.
-    """
-
-    def __init__(self, results: Path | str, folder: Path | str = DEFAULT_FOLDER) -> None:
-        self.results, self.ledger = Path(results), Ledger(folder)
-        self._finished: dict[tuple[Path, int, int], CellState] = {}
-
-    def states(self, cells: Iterable[Cell]) -> list[CellState]:
-        """State of every cell.
-
-        Parameters
-        ----------
-        cells : iterable of Cell
-            The study's.
-
-        Returns
-        -------
-        list of CellState
-            In their order.
-        """
-        entries, _ = self.ledger.replay()
-        return [self._state(cell, entries.get(str(cell.path(self.results)))) for cell in cells]
-
-    def _state(self, cell: Cell, entry: Entry | None) -> CellState:
-        path = cell.path(self.results)
-        log = str(self.results / "logs" / "cells" / f"{cell.stem}.log")
-        if path.exists():
-            return self._finished_state(cell, path, log)
-        if entry is not None and entry.outcome == OPEN:
-            running = entry.task.state in _RUNNING
-            return CellState(cell, "running" if running else "waiting", log=log if running else "")
-        if _locked(cell.checkpoint(self.results).with_suffix(".lock")):
-            return CellState(cell, "running", log=log)
-        if entry is not None and entry.outcome == FAILED:
-            return CellState(cell, "failed", entry.reason, _task_log(self.ledger.folder, entry) or log)
-        if cell.checkpoint(self.results).exists():
-            return CellState(cell, "stopped", log=log)
-        last = _last_line(Path(log))
-        return CellState(cell, "failed", last, log) if last.startswith("error") else CellState(cell, "missing")
-
-    def _finished_state(self, cell: Cell, path: Path, log: str) -> CellState:
-        stat = path.stat()
-        key = (path, stat.st_mtime_ns, stat.st_size)
-        if key not in self._finished:
-            try:
-                result = read_cell(path, cell.spec, weights=False)
-            except DamagedFileError as error:
-                return CellState(cell, "failed", str(error), log)
-            took = [result.provenance.get(name) or 0.0 for name in ("training_seconds", "evaluation_seconds")]
-            state = "done" if result.status == "completed" else result.status
-            self._finished[key] = CellState(cell, state, log=log, seconds=float(sum(took)))
-        return self._finished[key]
-
-
-def _locked(path: Path) -> bool:
-    """Whether a process holds a lock file."""
-    if not path.exists():
-        return False
-    with open(path) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-def _task_log(folder: Path, entry: Entry) -> str:
-    """Log of the task in which a cell failed; empty where the cell's own log says more."""
-    if entry.reason.startswith("its command"):
-        return entry.log
-    return next((str(path) for path in sorted(entry.task.path(folder).glob("*_log.out"))), entry.log)
-
-
-def _last_line(path: Path) -> str:
-    if not path.exists():
-        return ""
-    lines = path.read_text(encoding="utf-8", errors="replace")[-4000:].strip().splitlines()
-    return lines[-1].strip() if lines else ""
+_MEANINGS = {
+    "diverged": "trained until the loss was no number any more; counts as a result",
+    "waiting": "handed to the cluster, which has not started it",
+    "stopped": "cut short with its state saved; the next run goes on from there",
+    "missing": "not yet handed out; the next run trains it",
+}
 
 
 def table(states: Sequence[CellState]) -> str:
@@ -168,6 +50,23 @@ def table(states: Sequence[CellState]) -> str:
     return "\n".join(lines)
 
 
+def legend(states: Iterable[CellState]) -> str:
+    """What the less obvious columns mean, where they are not empty.
+
+    Parameters
+    ----------
+    states : iterable of CellState
+        From `Reader.states`.
+
+    Returns
+    -------
+    str
+        One line per state; empty if there is nothing to explain.
+    """
+    there = {one.state for one in states}
+    return "\n".join(f"{state:<9} {meaning}" for state, meaning in _MEANINGS.items() if state in there)
+
+
 def _counts(group: Iterable[CellState]) -> str:
     counts = Counter(one.state for one in group)
     return "".join(f"{counts[name] or '.':>10}" for name in STATES)
@@ -179,54 +78,39 @@ def _mean_seconds(group: Iterable[CellState]) -> float:
 
 
 def _time_left(group: Sequence[CellState], overall: float) -> str:
-    """Time until the group is done, from what finished cells took and how many run at the same time."""
-    left = [one for one in group if one.state in ("running", "waiting", "stopped", "missing")]
-    running = sum(one.state == "running" for one in group)
+    """Time until the group is done, if as many of its cells go on running at the same time."""
     each = _mean_seconds(group) or overall
-    if not left:
+    running = [one.left or each for one in group if one.state == "running"]
+    others = sum(one.state in ("waiting", "stopped", "missing") for one in group)
+    if not running and not others:
         return "-"
     if not each or not running:
         return "?"
-    return duration(len(left) * each / running)
+    return duration(max(max(running), (sum(running) + others * each) / len(running)))
 
 
-def failures(states: Iterable[CellState]) -> str:
-    """Failed cells with reason and log.
+def failures(states: Iterable[CellState], others: Iterable[Failure] = ()) -> str:
+    """What failed, with reason and log.
 
     Parameters
     ----------
     states : iterable of CellState
         From `Reader.states`.
+    others : iterable of Failure
+        From `Reader.other_failures`.
 
     Returns
     -------
     str
-        Three lines per cell; empty if none failed.
+        A few lines each; empty if nothing failed.
     """
+    failed = [Failure(one.cell.stem, one.reason, one.log, one.task) for one in states if one.state == "failed"]
     lines = []
-    for one in states:
-        if one.state == "failed":
-            lines += [f"failed: {one.cell.stem}", f"        {one.reason}", f"        log: {one.log}"]
+    for one in [*failed, *others]:
+        lines += [f"failed: {one.name}", f"        {one.reason}", f"        log: {one.log}"]
+        if one.task:
+            lines.append(f"        task: {one.task} (pickles, log)")
     return "\n".join(lines)
-
-
-def unasked_files(results: Path | str, studies: Iterable[Sequence[Cell]]) -> list[Path]:
-    """Cell files that no study asks for.
-
-    Parameters
-    ----------
-    results : Path or str
-        Folder of results.
-    studies : iterable of sequence of Cell
-        Cells of every study that counts.
-
-    Returns
-    -------
-    list of Path
-        Sorted.
-    """
-    asked = {cell.path(results) for cells in studies for cell in cells}
-    return sorted(path for path in (Path(results) / "cells").rglob("*.h5") if path not in asked)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -251,9 +135,10 @@ def status_command(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
     cells = cells_of(config)
     reader = Reader(config["results"], arguments.ledger)
+    asked = Asked(arguments.config)
     try:
         while True:
-            text = _report(reader.states(cells), config, arguments)
+            text = _report(reader, cells, config, asked, arguments.json)
             print("\x1b[H\x1b[2J" + text if arguments.watch else text, flush=True)
             if not arguments.watch:
                 return
@@ -262,46 +147,16 @@ def status_command(arguments: argparse.Namespace) -> None:
         print()
 
 
-def _report(states: list[CellState], config: Mapping[str, Any], arguments: argparse.Namespace) -> str:
-    if arguments.json:
-        return "\n".join(
-            json.dumps({"cell": one.cell.stem, "state": one.state, "reason": one.reason, "log": one.log})
-            for one in states
-        )
-    parts = [table(states), failures(states), _unasked(config, arguments)]
+def _report(
+    reader: Reader, cells: Sequence[Cell], config: Mapping[str, Any], asked: Asked, as_json: bool = False
+) -> str:
+    states = reader.states(cells)
+    if as_json:
+        return "\n".join(_json(one) for one in states)
+    others = reader.other_failures(cells, config["study"])
+    parts = [table(states), legend(states), failures(states, others), asked.report(config["results"])]
     return "\n\n".join(part for part in parts if part)
 
 
-def _studies_beside(config: str) -> tuple[list[Path], list[list[Cell]]]:
-    """Every configuration in a configuration's folder, and the cells of each."""
-    from lmrnn.config import load_config
-    from lmrnn.sweep import cells_of
-
-    beside = sorted({Path(config), *Path(config).parent.glob("*.yaml")})
-    return beside, [cells_of(load_config(path)) for path in beside]
-
-
-def _unasked(config: Mapping[str, Any], arguments: argparse.Namespace) -> str:
-    """Files that neither this study nor any other configuration beside it asks for."""
-    beside, studies = _studies_beside(arguments.config)
-    files = unasked_files(config["results"], studies)
-    if not files:
-        return ""
-    shown = [f"        {path}" for path in files[:10]] + ["        ..."] * (len(files) > 10)
-    head = f"{len(files)} files that none of {', '.join(str(path) for path in beside)} asks for (`lmrnn prune`):"
-    return "\n".join([head, *shown])
-
-
-def prune_command(arguments: argparse.Namespace) -> None:
-    """Remove cell files that no configuration asks for; lists them, and removes with --yes."""
-    from lmrnn.config import load_config
-
-    beside, studies = _studies_beside(arguments.config)
-    files = unasked_files(load_config(arguments.config)["results"], studies)
-    for path in files:
-        print("removed" if arguments.yes else "would remove", path)
-        if arguments.yes:
-            path.unlink()
-    names = ", ".join(str(path) for path in beside)
-    print(f"{len(files)} cell files that none of {names} asks for", end="")
-    print("" if arguments.yes or not files else "; `lmrnn prune --yes` removes them")
+def _json(one: CellState) -> str:
+    return json.dumps({"cell": one.cell.stem, **{key: getattr(one, key) for key in ("state", "reason", "log", "task")}})

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ _FIXED_AXES = ("connectivity", "tasks", "trials_per_task", "seed")
 EVALUATION_SEED = 0
 SPLITS = ("train", "validation", "test")
 MOST_CELLS = 1_000_000  # of one block; Snakemake takes about 2 ms a cell before anything starts
+# Thousands of cells share a few datasets: each is checked once.
+_dataset_spec = cache(DatasetSpec)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Cell:
         """Name of the connectivity in files and figures."""
         return connectivity_label(self.spec["connectivity"])
 
-    @property
+    @cached_property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks, in the order of their rule channels."""
         return battery_names(self.spec["tasks"])
@@ -88,7 +90,7 @@ class Cell:
         """
         spec = self.spec
         train = split == "train"
-        return DatasetSpec(
+        return _dataset_spec(
             definition=spec["definition"],
             dt=spec["dt"],
             tasks=self.tasks,

@@ -19,6 +19,7 @@ class Cluster(Protocol):
     """What the executor needs of a place to run."""
 
     name: str
+    stop: threading.Event
 
     def array_limit(self) -> int:
         """Most tasks in one submission."""
@@ -32,8 +33,8 @@ class Cluster(Protocol):
     def states(self, job_ids: Iterable[str]) -> dict[str, str]:
         """State of every task."""
 
-    def cancel(self, job_ids: Iterable[str]) -> None:
-        """Stop tasks that run or wait."""
+    def cancel(self, job_ids: Iterable[str]) -> bool:
+        """Stop tasks that run or wait; whether that worked."""
 
 
 def make_cluster(name: str, requeues: int) -> Cluster:
@@ -75,6 +76,7 @@ class LocalCluster:
 
     def __init__(self, requeues: int) -> None:
         self.requeues = requeues
+        self.stop = threading.Event()
         self.jobs: dict[str, Any] = {}
 
     def array_limit(self) -> int:
@@ -111,7 +113,7 @@ class LocalCluster:
             return "RUNNING" if self.jobs[job_id].state == "RUNNING" else "COMPLETED"
         return "RUNNING" if _controller(job_id) else "COMPLETED"
 
-    def cancel(self, job_ids: Iterable[str]) -> None:
+    def cancel(self, job_ids: Iterable[str]) -> bool:
         """Stop a task's processes, the controller last so that it starts nothing again."""
         for job_id in job_ids:
             controller = _controller(job_id)
@@ -121,6 +123,7 @@ class LocalCluster:
                     _terminate(process)
                 for process in psutil.wait_procs(family, timeout=5)[1]:
                     process.kill()
+        return True
 
 
 def _count(gpus: int | str) -> int:
@@ -194,6 +197,7 @@ class DebugCluster:
         """Ended, or not yet."""
         return {job_id: self.ended.get(job_id, "RUNNING") for job_id in job_ids}
 
-    def cancel(self, job_ids: Iterable[str]) -> None:
+    def cancel(self, job_ids: Iterable[str]) -> bool:
         """Start no further task; the one that runs is a child of this process and ends with it."""
         self.stop.set()
+        return True

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 EVENTS = "cells.jsonl"
-STARTED, DONE, FAILED, INTERRUPTED = "started", "done", "failed", "interrupted"
+STARTED, DONE, FAILED, INTERRUPTED, LOST = "started", "done", "failed", "interrupted", "lost"
 
 
 def write_event(folder: Path, key: str, event: str, reason: str = "") -> None:
@@ -23,7 +23,7 @@ def write_event(folder: Path, key: str, event: str, reason: str = "") -> None:
     key : str
         The cell.
     event : str
-        ``started``, ``done``, ``failed`` or ``interrupted``.
+        ``started``, ``done``, ``failed``, ``interrupted``, or ``lost`` when its Snakemake ended before it did.
     reason : str
         Why it failed.
     """

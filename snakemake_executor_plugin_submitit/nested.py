@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,17 @@ class CellReporter(logging.Handler):
     ----------
     folder : Path
         The task's folder.
-    keys : set of str
-        Its cells.
+    cells : dict of str to list of str
+        Its cells, and the first output of every job of each: one, or several where jobs are grouped.
     """
 
-    def __init__(self, folder: Path, keys: set[str]) -> None:
+    def __init__(self, folder: Path, cells: dict[str, list[str]]) -> None:
         super().__init__(logging.INFO)
-        self.folder, self.keys = folder, keys
-        self.jobs: dict[int, str] = {}
+        self.folder = folder
+        self.cell_of = {output: key for key, outputs in cells.items() for output in outputs}
+        self.left = {key: set(outputs) for key, outputs in cells.items()}
+        # job's number: its cell, its output
+        self.jobs: dict[int, tuple[str, str]] = {}
         self.last_error = threading.local()
 
     def emit(self, record: Any) -> None:
@@ -52,6 +56,8 @@ class CellReporter(logging.Handler):
             Of any kind; those without an event of interest pass by.
         """
         event = getattr(record, "event", None)
+        if record.levelno >= logging.ERROR and logging.getLogger("snakemake").handlers == [self]:
+            print(record.getMessage(), file=sys.stderr, flush=True)  # Snakemake's own output is not yet set up
         if event == LogEvent.JOB_INFO:
             self.started(record)
         elif event == LogEvent.ERROR:
@@ -62,7 +68,7 @@ class CellReporter(logging.Handler):
         elif event == LogEvent.JOB_ERROR:
             self.failed(record)
         elif event == LogEvent.JOB_FINISHED and record.job_id in self.jobs:
-            write_event(self.folder, self.jobs[record.job_id], DONE)
+            self.done(record)
 
     def started(self, record: Any) -> None:
         """A job starts.
@@ -72,11 +78,27 @@ class CellReporter(logging.Handler):
         record : logging.LogRecord
             With the job's number and outputs.
         """
-        for output in record.output:
-            key = output.partition(" (")[0]  # Snakemake notes in brackets what is special about an output
-            if key in self.keys:
-                self.jobs[record.jobid] = key
+        # A job without any output goes by the name of its rule.
+        for text in record.output or [record.rule_name]:
+            # Snakemake notes in brackets what is special about an output.
+            output = next((one for one in (text, text.partition(" (")[0]) if one in self.cell_of), None)
+            if output is not None:
+                key = self.cell_of[output]
+                self.jobs[record.jobid] = key, output
                 write_event(self.folder, key, STARTED)
+
+    def done(self, record: Any) -> None:
+        """A job ended well.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+            With the job's number.
+        """
+        key, output = self.jobs[record.job_id]
+        self.left[key].discard(output)
+        if not self.left[key]:
+            write_event(self.folder, key, DONE)
 
     def without_output(self, text: str) -> None:
         """A job ended well but made nothing; Snakemake says so without an event of its own.
@@ -86,9 +108,10 @@ class CellReporter(logging.Handler):
         text : str
             Snakemake's message, which names the files.
         """
-        for key in self.jobs.values():
-            if key in text.split():
-                write_event(self.folder, key, FAILED, f"its command ended well, but {key} is missing")
+        named = {line.strip().partition(" (")[0] for line in text.splitlines()} | set(text.split())
+        for key, output in self.jobs.values():
+            if output in named:
+                write_event(self.folder, key, FAILED, f"its command ended well, but {output} is missing")
 
     def failed(self, record: Any) -> None:
         """A job ended badly.
@@ -104,7 +127,7 @@ class CellReporter(logging.Handler):
         self.last_error.text = ""
         making_room = (self.folder / "making-room").exists()
         outcome = INTERRUPTED if making_room or _INTERRUPTED.search(text) else FAILED
-        write_event(self.folder, self.jobs[record.jobid], outcome, brief(text))
+        write_event(self.folder, self.jobs[record.jobid][0], outcome, brief(text))
 
 
 def brief(text: str, limit: int = 300) -> str:
@@ -130,7 +153,7 @@ def brief(text: str, limit: int = 300) -> str:
 
 
 if __name__ == "__main__":
-    reporter = CellReporter(Path(os.environ["LMRNN_TASK_FOLDER"]), set(json.loads(os.environ["LMRNN_TASK_KEYS"])))
+    reporter = CellReporter(Path(os.environ["LMRNN_TASK_FOLDER"]), json.loads(os.environ["LMRNN_TASK_CELLS"]))
     # Snakemake clears the handlers of its own logger; records still travel up to this one.
     logging.getLogger("snakemake").addHandler(reporter)
     main()

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED
-from snakemake_executor_plugin_submitit.states import FINAL, GONE, PERHAPS_FINAL
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, LOST
+from snakemake_executor_plugin_submitit.states import FINAL, GONE, PERHAPS_FINAL, is_dead
 
 RUNNING = "running"
 _CANCELLED = frozenset({"CANCELLED", "REVOKED", "DEADLINE"})
@@ -40,10 +40,13 @@ class Outcome:
         ``running``, ``done``, ``failed`` or ``interrupted`` (to be submitted again).
     reason : str
         Of a failure.
+    alone : bool
+        The cell was no more to blame than its neighbours: the whole task died. It may try again without them.
     """
 
     kind: str
     reason: str = ""
+    alone: bool = False
 
 
 class Judge:
@@ -81,13 +84,13 @@ class Judge:
             So far.
         """
         kind, reason = event
-        dead = state in FINAL or state in PERHAPS_FINAL or state == GONE
+        dead = is_dead(state)
         if kind == DONE:
             # Waiting for the task's end lets its folder be cleared away at once.
             long = self._waited(task, "end") > min(self.latency, 5.0)
             return Outcome(DONE if dead or long or not settled else RUNNING)
-        if kind == FAILED:
-            return Outcome(FAILED, reason)
+        if kind in (FAILED, LOST):
+            return Outcome(FAILED, reason, alone=kind == LOST)
         if not dead:
             self._since.pop((str(task), "dead"), None)
             return Outcome(RUNNING)
@@ -105,7 +108,7 @@ class Judge:
         if state in PERHAPS_FINAL or state == "BOOT_FAIL":
             return Outcome(INTERRUPTED, _ADVICE.get(state, ""))
         said = _ADVICE.get(state, "it left no report")
-        return Outcome(FAILED, f"Slurm's state {state}: {said}{log_hint(task)}")
+        return Outcome(FAILED, f"Slurm's state {state}: {said}{log_hint(task)}", alone=state not in _CANCELLED)
 
     def _waited(self, task: Path, what: str) -> float:
         """Seconds since something was first seen of a task."""

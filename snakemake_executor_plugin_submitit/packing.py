@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_executor_plugins.utils import encode_target_jobs_cli_args, format_cli_arg, join_cli_args
@@ -33,7 +34,29 @@ def job_key(job: JobExecutorInterface) -> str:
     str
         Its first output; where it has none, its rule.
     """
-    return str(next(iter(job.output), job.name))
+    outputs = [str(path) for path in job.output]
+    # The jobs of a group have no order.
+    return min(outputs, default=job.name) if job.is_group() else next(iter(outputs), job.name)
+
+
+def fingerprint(job: JobExecutorInterface) -> str:
+    """What a job is made of: a restarted driver takes a task over only if this is still the same.
+
+    Parameters
+    ----------
+    job : JobExecutorInterface
+        A job of the driver.
+
+    Returns
+    -------
+    str
+        A short hash of rules, inputs, outputs and params.
+    """
+    parts = sorted(
+        f"{one.rule.name} {list(one.input)} {list(one.output)} {list(one.params.items())} {list(one.params)}"
+        for one in (job.jobs if job.is_group() else [job])
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def requested(job: JobExecutorInterface) -> dict[str, Any]:
@@ -78,7 +101,7 @@ def memory_class(megabytes: int) -> int:
     return math.ceil(megabytes / step) * step
 
 
-def pack_size(job: JobExecutorInterface, default: int) -> int:
+def pack_size(job: JobExecutorInterface, default: int, alone: Container[str] = ()) -> int:
     """How many jobs like this one share a task.
 
     Parameters
@@ -87,16 +110,22 @@ def pack_size(job: JobExecutorInterface, default: int) -> int:
         A job of the driver.
     default : int
         The setting.
+    alone : container of str
+        Keys of jobs that get a task of their own.
 
     Returns
     -------
     int
         >= 1; a group of jobs is a task of its own.
     """
-    return 1 if job.is_group() else max(1, int(job.resources.get("pack", default)))
+    if job.is_group() or job_key(job) in alone:
+        return 1
+    return max(1, int(job.resources.get("pack", default)))
 
 
-def grouped(jobs: Iterable[JobExecutorInterface], default_pack: int) -> list[list[list[JobExecutorInterface]]]:
+def grouped(
+    jobs: Iterable[JobExecutorInterface], default_pack: int, alone: Container[str] = ()
+) -> list[list[list[JobExecutorInterface]]]:
     """Arrays of packs of jobs.
 
     Parameters
@@ -105,20 +134,21 @@ def grouped(jobs: Iterable[JobExecutorInterface], default_pack: int) -> list[lis
         All that is ready.
     default_pack : int
         Jobs per task where no resource says otherwise.
+    alone : container of str
+        Keys of jobs that get a task of their own.
 
     Returns
     -------
     list of list of list of JobExecutorInterface
         One list per array; in it, one list per task. Packs of an array differ in size by one job at most.
     """
-    alike: dict[str, list[JobExecutorInterface]] = {}
+    alike: dict[tuple[str, int], list[JobExecutorInterface]] = {}
     for job in jobs:
-        size = pack_size(job, default_pack)
-        key = json.dumps([requested(job), size, job.attempt], sort_keys=True, default=str)
-        alike.setdefault(key, []).append(job)
+        asked = json.dumps([requested(job), job.attempt], sort_keys=True, default=str)
+        alike.setdefault((asked, pack_size(job, default_pack, alone)), []).append(job)
     arrays = []
-    for members in alike.values():
-        tasks = math.ceil(len(members) / pack_size(members[0], default_pack))
+    for (_, size), members in alike.items():
+        tasks = math.ceil(len(members) / size)
         arrays.append([members[i::tasks] for i in range(tasks)])
     return arrays
 
@@ -159,7 +189,9 @@ class PackBuilder:
             ]
         )
 
-    def build(self, jobs: list[JobExecutorInterface], folder: str, grace: float) -> Pack:
+    def build(
+        self, jobs: list[JobExecutorInterface], folder: str, grace: float, earlier: dict[str, tuple[str, bool]]
+    ) -> Pack:
         """One task's work.
 
         Parameters
@@ -170,13 +202,15 @@ class PackBuilder:
             The task's folder.
         grace : float
             Seconds that cells get to save their state.
+        earlier : dict of str to (str, bool)
+            Folder of the task in which a job was before, and whether it was the same job, by key.
 
         Returns
         -------
         Pack
             To be pickled.
         """
-        cells = tuple(self.cell(job) for job in jobs)
+        cells = tuple(self.cell(job, *earlier.get(job_key(job), ("", True))) for job in jobs)
         first = jobs[0]
         shared = join_cli_args(
             [
@@ -187,13 +221,17 @@ class PackBuilder:
         )
         return Pack(cells, self.prefix, f"{shared} {self.suffix}", self.workdir, folder, grace)
 
-    def cell(self, job: JobExecutorInterface) -> CellJob:
+    def cell(self, job: JobExecutorInterface, earlier: str, same: bool) -> CellJob:
         """One job as the nested Snakemake needs to know it.
 
         Parameters
         ----------
         job : JobExecutorInterface
             A job of the driver.
+        earlier : str
+            Folder of the task in which it was before.
+        same : bool
+            Whether it was the same job.
 
         Returns
         -------
@@ -209,4 +247,7 @@ class PackBuilder:
             inputs=tuple(str(path) for path in job.get_wait_for_files()),
             arguments=format_cli_arg("--unneeded-temp-files", unneeded, skip=not unneeded),
             threads=max(1, int(job.resources.get("_cores", 1))),
+            outputs=tuple(job_key(one) for one in (job.jobs if job.is_group() else [job])),
+            earlier=earlier,
+            same=same,
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import CommandFunction, DelayedSubmission, FailedJobError, JobPaths
+from submitit.core.utils import DelayedSubmission, JobPaths
 
 from snakemake_executor_plugin_submitit import states
 from snakemake_executor_plugin_submitit.task import Pack
@@ -18,12 +19,22 @@ from snakemake_executor_plugin_submitit.task import Pack
 PENDING_PICKLE = "task.pkl"
 SUBMISSION_FILE = "sbatch.sh"
 # The controller is being restarted or overloaded: worth another try, unlike a refusal.
-_TRANSIENT = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Resource temporarily")
+_TRANSIENT = (
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Connection refused",
+    "Resource temporarily",
+    "did not answer",
+)
 RETRY_SECONDS = 300.0
 
 
 class RefusedError(Exception):
     """The cluster does not take a submission; the message is the cluster's own."""
+
+
+class UnansweredError(Exception):
+    """Slurm does not answer, and nobody knows whether it took a submission."""
 
 
 class ArrayExecutor(submitit.SlurmExecutor):
@@ -33,8 +44,8 @@ class ArrayExecutor(submitit.SlurmExecutor):
     folder grows beyond the size of an array, and Slurm could not open the task's log if that folder were not there.
     """
 
-    def submit_packs(self, folder: Path, packs: Sequence[Pack]) -> list[str]:
-        """Submit one array.
+    def prepare(self, folder: Path, packs: Sequence[Pack]) -> list[str]:
+        """Put everything in place for one array.
 
         Parameters
         ----------
@@ -46,12 +57,7 @@ class ArrayExecutor(submitit.SlurmExecutor):
         Returns
         -------
         list of str
-            Slurm's names for the tasks.
-
-        Raises
-        ------
-        FailedJobError
-            When sbatch fails.
+            The command that submits it.
         """
         self.parameters["map_count"] = len(packs)
         for index, pack in enumerate(packs):
@@ -61,8 +67,11 @@ class ArrayExecutor(submitit.SlurmExecutor):
             delayed.dump(folder / str(index) / PENDING_PICKLE)
         script = folder / "0" / SUBMISSION_FILE
         script.write_text(self._make_submission_file_text(self._submitit_command_str, folder.name))
-        answer = CommandFunction(self._make_submission_command(script), verbose=False)()
-        return place_pickles(folder, self._get_job_id_from_submission_command(answer), len(packs))
+        return self._make_submission_command(script)
+
+    def array_of(self, answer: str) -> str:
+        """Slurm's name for the array, from sbatch's answer."""
+        return self._get_job_id_from_submission_command(answer)
 
 
 def place_pickles(folder: Path, array: str, tasks: int) -> list[str]:
@@ -103,6 +112,7 @@ class SlurmCluster:
 
     def __init__(self, requeues: int) -> None:
         self.requeues = requeues
+        self.stop = threading.Event()
 
     def array_limit(self) -> int:
         """Slurm's own limit."""
@@ -115,19 +125,22 @@ class SlurmCluster:
         ------
         RefusedError
             With sbatch's message.
+        UnansweredError
+            When the workflow is stopped before Slurm has answered.
         """
+        executor = self._executor(folder, parameters)
+        command = executor.prepare(folder, packs)
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
-            try:
-                return self._executor(folder, parameters).submit_packs(folder, packs)
-            except (FailedJobError, RuntimeError, ValueError) as error:
-                message = str(error).strip()
-                if not any(words in message for words in _TRANSIENT) or time.monotonic() > deadline:
-                    raise RefusedError(message) from error
-            time.sleep(2)
+            answer = states.run(*command)
+            if answer.returncode == 0:
+                return place_pickles(folder, executor.array_of(answer.stdout), len(packs))
+            message = answer.stderr.strip() or answer.stdout.strip()
+            if message and not any(words in message for words in _TRANSIENT):
+                raise RefusedError(message)
             # An answer that was lost on its way may hide a submission that was taken.
-            if adopted := self.adopt(folder, len(packs)):
-                return adopted
+            if array := self._find(folder, deadline, message):
+                return place_pickles(folder, array, len(packs))
 
     def _executor(self, folder: Path, parameters: dict[str, Any]) -> ArrayExecutor:
         # USR2 before submitit has its handler would kill the task: it is ignored until then.
@@ -136,16 +149,28 @@ class SlurmCluster:
         executor.update_parameters(**parameters, job_name="lmrnn", comment=folder.name, stderr_to_stdout=True)
         return executor
 
+    def _find(self, folder: Path, deadline: float, message: str = "") -> str | None:
+        """Array of a submission, None if Slurm does not have it; asks until Slurm answers."""
+        while True:
+            if self.stop.wait(2 if message else 0):
+                raise UnansweredError(message)
+            known = states.arrays_by_comment()
+            if known is not None:
+                return known.get(folder.name)
+            message = message or "squeue does not answer"
+            if time.monotonic() > deadline:
+                raise RefusedError(message)
+
     def adopt(self, folder: Path, tasks: int) -> list[str]:
         """Find the array of a submission whose answer was lost, and finish what was left undone."""
         named = next(folder.glob("*/*_submitted.pkl"), None)
-        array = named.name.split("_")[0] if named else states.arrays_by_comment().get(folder.name)
+        array = named.name.split("_")[0] if named else self._find(folder, time.monotonic() + RETRY_SECONDS)
         return place_pickles(folder, array, tasks) if array else []
 
     def states(self, job_ids: Iterable[str]) -> dict[str, str]:
         """One sacct for all."""
         return states.states(job_ids)
 
-    def cancel(self, job_ids: Iterable[str]) -> None:
-        """One scancel for up to 200 names."""
-        states.cancel(job_ids)
+    def cancel(self, job_ids: Iterable[str]) -> bool:
+        """One scancel for up to 200 arrays."""
+        return states.cancel(job_ids)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import subprocess
+import time
 from collections.abc import Iterable
 
 from submitit.slurm.slurm import SlurmInfoWatcher
@@ -15,6 +15,12 @@ PERHAPS_FINAL = frozenset({"NODE_FAIL", "PREEMPTED"})
 # Neither sacct nor squeue knows the task, and squeue did answer.
 GONE = "GONE"
 UNKNOWN = "UNKNOWN"
+# A cancelled task gets this long to save its state and leave the queue, a silent controller to answer.
+CANCEL_SECONDS = 60.0
+# What Slurm sets in a job. A driver that runs inside one must not hand it on to its tasks, where it would contradict
+# what they ask for; SLURM_CONF and the like are the user's.
+_OWN_JOB = ("SLURM_", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES")
+_USERS = ("SLURM_CONF", "SLURM_CLUSTERS")
 
 
 def states(job_ids: Iterable[str]) -> dict[str, str]:
@@ -59,6 +65,22 @@ def first_word(state: str) -> str:
     return (state.split() or [UNKNOWN])[0].rstrip("+")
 
 
+def is_dead(state: str) -> bool:
+    """Whether a task in this state does nothing any more, for now at least.
+
+    Parameters
+    ----------
+    state : str
+        Slurm's word, ``GONE`` or ``UNKNOWN``.
+
+    Returns
+    -------
+    bool
+        False where nobody knows.
+    """
+    return state in FINAL or state in PERHAPS_FINAL or state == GONE
+
+
 def run(*command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
     """Run one of Slurm's commands.
 
@@ -74,13 +96,29 @@ def run(*command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str
     subprocess.CompletedProcess
         A status of 124 when it took too long, 127 when it is not there.
     """
-    environment = {**os.environ, "SLURM_BITSTR_LEN": "0"}  # else long lists of array tasks are cut short
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
+        # In a session of its own: Ctrl-C in the terminal is the driver's, and must not cut a submission short.
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=_environment(),
+            check=False,
+            start_new_session=True,
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"{command[0]} did not answer within {timeout:.0f} s")
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: no such command")
+
+
+def _environment() -> dict[str, str]:
+    """Environment for Slurm's commands."""
+    kept = dict(os.environ)
+    if "SLURM_JOB_ID" in kept:
+        kept = {name: value for name, value in kept.items() if name in _USERS or not name.startswith(_OWN_JOB)}
+    return {**kept, "SLURM_BITSTR_LEN": "0"}  # else long lists of array tasks are cut short
 
 
 def _sacct(job_ids: set[str]) -> dict[str, str]:
@@ -95,7 +133,7 @@ def _sacct(job_ids: set[str]) -> dict[str, str]:
 
 def _squeue() -> dict[str, str] | None:
     """What the controller has in memory: all that waits or runs, and what ended in the last minutes."""
-    answer = run("squeue", "--noheader", "--array", "--states=all", f"--user={getpass.getuser()}", "--format=%i|%T")
+    answer = run("squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T")
     if answer.returncode:
         return None
     return dict(line.strip().split("|", 1) for line in answer.stdout.splitlines() if "|" in line)
@@ -122,27 +160,52 @@ def array_limit() -> int:
     raise RuntimeError(f"Slurm does not answer: {answer.stderr.strip() or answer.stdout.strip() or 'no reason given'}")
 
 
-def arrays_by_comment() -> dict[str, str]:
+def arrays_by_comment() -> dict[str, str] | None:
     """Arrays that Slurm knows, by the comment they were submitted with.
 
     Returns
     -------
-    dict of str to str
-        Comment to array id.
+    dict of str to str, or None
+        Comment to array id; None when Slurm does not answer.
     """
-    answer = run("squeue", "--noheader", "--states=all", f"--user={getpass.getuser()}", "--format=%F|%k")
+    answer = run("squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%F|%k")
+    if answer.returncode:
+        return None
     pairs = (line.strip().split("|", 1) for line in answer.stdout.splitlines() if "|" in line)
     return {comment: array for array, comment in pairs}
 
 
-def cancel(job_ids: Iterable[str]) -> None:
-    """Cancel tasks.
+def cancel(job_ids: Iterable[str]) -> bool:
+    """Cancel whole arrays, and wait until they have left the queue.
 
     Parameters
     ----------
     job_ids : iterable of str
-        Slurm's names for tasks or whole arrays.
+        Slurm's names for tasks or arrays.
+
+    Returns
+    -------
+    bool
+        Whether Slurm took it. A second Ctrl-C ends the wait.
     """
-    ids = sorted(job_ids)
-    for start in range(0, len(ids), 200):
-        run("scancel", *ids[start : start + 200])
+    arrays = {job_id.split("_")[0] for job_id in job_ids}
+    end = time.monotonic() + CANCEL_SECONDS
+    taken = False
+    try:
+        while True:
+            queued = run("squeue", "--noheader", f"--user={os.getuid()}", "--format=%F")
+            left = sorted(arrays.intersection(queued.stdout.split()) if queued.returncode == 0 else arrays)
+            if not left:
+                return True
+            if not taken:
+                answers = [run("scancel", *some) for some in _slices(left, 200)]
+                taken = not any(answer.returncode for answer in answers)
+            if time.monotonic() > end:
+                return taken
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return taken
+
+
+def _slices(items: list[str], size: int) -> list[list[str]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import signal
 import subprocess
-import sys
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import psutil
 from submitit.core.utils import UncompletedJobError
 
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, STARTED, read_events, write_event
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, LOST, STARTED, read_events, write_event
+from snakemake_executor_plugin_submitit.processes import ignore_usr2, interrupt_children, keep_orphans, task_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from submitit.helpers import DelayedSubmission
 
 
@@ -43,6 +36,12 @@ class CellJob:
         Further arguments that only this job needs.
     threads : int
         Its CPUs, >= 1.
+    outputs : tuple of str
+        First output of each job in it: one, or several where jobs are grouped.
+    earlier : str
+        Folder of the task in which it was before; empty if there is none.
+    same : bool
+        Whether what is done there is done here: it was the same job.
     """
 
     key: str
@@ -51,6 +50,9 @@ class CellJob:
     inputs: tuple[str, ...]
     arguments: str
     threads: int
+    outputs: tuple[str, ...]
+    earlier: str = ""
+    same: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Pack:
             When a cell failed, so that Slurm's state says so too.
         """
         with task_lock(Path(self.folder)) as lock:
+            self.outlast()
             left = self.left()
             if left:
                 run_nested(replace(self, cells=left), lock)
@@ -107,6 +110,17 @@ class Pack:
         """
         outcomes = read_events(Path(self.folder))
         return tuple(cell for cell in self.cells if outcomes.get(cell.key, ("", ""))[0] not in (DONE, FAILED))
+
+    def outlast(self) -> None:
+        """Wait for what is still at work on a cell although its earlier task has ended: on a lost node, or unkilled."""
+        for cell in self.left():
+            if not cell.earlier or not Path(cell.earlier).is_dir():
+                continue
+            if _event(cell.earlier, cell.key) in ("", STARTED, LOST):
+                with task_lock(Path(cell.earlier)):
+                    pass
+            if cell.same and _event(cell.earlier, cell.key) == DONE:
+                write_event(Path(self.folder), cell.key, DONE)
 
     def finish(self) -> int:
         """Settle the outcome of every cell.
@@ -125,7 +139,7 @@ class Pack:
         for cell in self.cells:
             if outcomes.get(cell.key, ("", ""))[0] in ("", STARTED):
                 reason = "Snakemake ended in the task before this job did; the task's log says why"
-                write_event(Path(self.folder), cell.key, FAILED, reason)
+                write_event(Path(self.folder), cell.key, LOST, reason)
         outcomes = read_events(Path(self.folder))
         bad = [key for key, (outcome, _) in outcomes.items() if outcome != DONE]
         if bad:
@@ -150,6 +164,11 @@ class Pack:
         return DelayedSubmission(self) if self.left() else None
 
 
+def _event(folder: str, key: str) -> str:
+    """What a cell last reported in a task."""
+    return read_events(Path(folder)).get(key, ("", ""))[0]
+
+
 def run_nested(pack: Pack, lock: IO[str] | None) -> None:
     """Run the pack's cells in one nested Snakemake and wait for it.
 
@@ -161,6 +180,7 @@ def run_nested(pack: Pack, lock: IO[str] | None) -> None:
         Open lock file, handed down so that it outlives a killed parent.
     """
     (Path(pack.folder) / "making-room").unlink(missing_ok=True)
+    keep_orphans()
     process = subprocess.Popen(
         ["/bin/bash", "-c", command(pack)],
         cwd=pack.workdir,
@@ -172,17 +192,14 @@ def run_nested(pack: Pack, lock: IO[str] | None) -> None:
     )
     try:
         process.wait()
+        # Trainings whose Snakemake was killed: another task will go on with them.
+        interrupt_children(pack.grace)
     except UncompletedJobError:
         # Raised out of submitit's signal handler when the task is not to be requeued: it has been so too often, or
         # there is nothing left to do.
         process.wait()
         for cell in pack.left():
             write_event(Path(pack.folder), cell.key, FAILED, "cut short more often than --submitit-requeues allows")
-
-
-def ignore_usr2() -> None:
-    """Ignore USR2 in this process and all that it starts."""
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def command(pack: Pack) -> str:
@@ -235,65 +252,5 @@ def environment(pack: Pack) -> dict[str, str]:
         **kept,
         **dict.fromkeys(names, threads),
         "LMRNN_TASK_FOLDER": pack.folder,
-        "LMRNN_TASK_KEYS": json.dumps([cell.key for cell in pack.cells]),
+        "LMRNN_TASK_CELLS": json.dumps({cell.key: cell.outputs for cell in pack.cells}),
     }
-
-
-def interrupt_children(grace: float) -> None:
-    """Tell all processes below this one to save their state, until they have ended or the time is up.
-
-    Parameters
-    ----------
-    grace : float
-        Seconds they get; then they are killed.
-    """
-    end = time.monotonic() + grace
-    me = psutil.Process()
-    while time.monotonic() < end:
-        children = me.children(recursive=True)
-        if not any(child.status() != psutil.STATUS_ZOMBIE for child in _alive(children)):
-            return
-        # Again and again: a trainer that is still starting ignores the first.
-        for child in _alive(children):
-            _signal(child, signal.SIGUSR2)
-        time.sleep(0.5)
-    for child in _alive(me.children(recursive=True)):
-        _signal(child, signal.SIGKILL)
-
-
-def _alive(children: list[psutil.Process]) -> list[psutil.Process]:
-    return [child for child in children if child.is_running()]
-
-
-def _signal(process: psutil.Process, number: int) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-
-
-@contextmanager
-def task_lock(folder: Path) -> Iterator[IO[str] | None]:
-    """Keep two incarnations of a task apart: after a lost node the first may still be alive when the second starts.
-
-    Parameters
-    ----------
-    folder : Path
-        The task's folder.
-
-    Yields
-    ------
-    file or None
-        The open lock; None where the file system has no locks.
-    """
-    with open(folder / "lock", "a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another run of this task is still alive; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:
-            print(f"no file locks here ({error}); going on without", file=sys.stderr, flush=True)
-            yield None
-            return
-        yield handle

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,17 @@ SNAKEFILE = Path(__file__).parent / "slurm" / "workflow" / "Snakefile"
 CELL = {"key": "out/a.txt", "rule": "cell", "log": "logs/a.log"}
 
 
-def run_sweep(folder, cluster, cells, *arguments, **resources):
-    """One run of snakemake on stand-in cells."""
+def sweep_command(folder, cluster, cells, *arguments, **resources):
+    """Configuration and command line of one run of snakemake on stand-in cells."""
     (folder / "config.yaml").write_text(yaml.safe_dump({"cells": cells, "resources": resources}))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "config.yaml"]
     command += ["--executor", "submitit", "--submitit-cluster", cluster, "--submitit-poll-interval", "0.5"]
-    command += ["--jobs", "4", "--keep-going", "--latency-wait", "5", *arguments]
+    return [*command, "--jobs", "4", "--keep-going", "--latency-wait", "5", *arguments]
+
+
+def run_sweep(folder, cluster, cells, *arguments, **resources):
+    """One such run."""
+    command = sweep_command(folder, cluster, cells, *arguments, **resources)
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
 
 
@@ -112,6 +119,7 @@ def test_done_stays_done_in_a_tasks_events(tmp_path):
         ("UNKNOWN", "", "running"),
         ("A_STATE_OF_THE_FUTURE", "", "running"),
         ("RUNNING", "failed", "failed"),
+        ("RUNNING", "lost", "failed"),
         ("NODE_FAIL", "done", "done"),
         ("FAILED", "done", "done"),
         ("FAILED", "started", "failed"),
@@ -132,8 +140,48 @@ def test_what_becomes_of_a_cell(tmp_path, state, event, outcome):
     for _ in range(2):  # what is only final if it lasts has lasted on the second look
         judged = judge.judge(tmp_path, state, (event, ""), settled=True)
     assert judged.kind == outcome
-    if outcome == "failed" and event != "failed":
+    if outcome == "failed" and event not in ("failed", "lost"):
         assert state in judged.reason
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "alone"),
+    [
+        ("FAILED", "started", True),
+        ("OUT_OF_MEMORY", "", True),
+        ("FAILED", "lost", True),
+        ("FAILED", "failed", False),
+        ("CANCELLED", "started", False),
+    ],
+)
+def test_a_cell_may_try_again_alone_when_its_whole_task_died(tmp_path, state, event, alone):
+    judge = Judge(grace=0.0, latency=0.0)
+    for _ in range(2):
+        judged = judge.judge(tmp_path, state, (event, ""), settled=False)
+    assert (judged.kind, judged.alone) == ("failed", alone)
+
+
+def test_ctrl_c_ends_the_processes_of_a_local_run_and_the_next_one_goes_on(tmp_path):
+    cells = {"a": {"steps": 40, "seconds": 0.5, "every": 1000}}
+    command = sweep_command(tmp_path, "local", cells)
+    driver = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    diary = tmp_path / "diary" / "a"
+    end = time.monotonic() + 120
+    while not diary.exists() and time.monotonic() < end:
+        time.sleep(0.2)
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.wait(60) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(json.loads(diary.read_text().splitlines()[0])["pid"], 0)
+    assert run_sweep(tmp_path, "local", cells).returncode == 0
+    assert [json.loads(line)["what"] for line in diary.read_text().splitlines()][-1] == "end"
 
 
 def test_a_report_that_is_late_is_waited_for_and_a_requeue_too(tmp_path):

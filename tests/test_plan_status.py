@@ -6,12 +6,14 @@ import re
 
 import pytest
 
+from lmrnn.cell_states import Reader, pace
 from lmrnn.cli import main
 from lmrnn.config import validate_config
 from lmrnn.ledger import Ledger
 from lmrnn.plan import Cost, cell_seconds, duration, makespan, plan
-from lmrnn.status import Reader, failures, table, unasked_files
+from lmrnn.status import failures, legend, table
 from lmrnn.sweep import cells_of
+from lmrnn.unasked import unasked_files
 from tests.studies import Study
 
 STUDY = {
@@ -34,7 +36,8 @@ def sweep(tmp_path):
 
 def submit(ledger, cells, results, state="RUNNING", folder="20300101/a"):
     """Enter an array of one task per cell into a ledger."""
-    lines = [[{"key": str(cell.path(results)), "rule": "train_cell", "log": "the.log"}] for cell in cells]
+    logs = f"{results}/logs/cells"
+    lines = [[{"key": str(c.path(results)), "rule": "train_cell", "log": f"{logs}/{c.stem}.log"}] for c in cells]
     ledger.append("submit", folder=folder, cluster="slurm", tasks=lines)
     ids = [f"7_{index}" for index in range(len(cells))]
     ledger.append("ids", folder=folder, ids=ids)
@@ -46,7 +49,7 @@ def test_the_plan_adds_up(sweep):
     made = plan(config, cells, 0.01, pack=4, parallel=2, gpus=1)
     assert (made.cells, made.done) == (6, 0)
     assert (made.datasets, made.datasets_done) == (5, 0)  # training data of three seeds, validation, test
-    assert made.tasks == 5 + 2
+    assert (made.dataset_tasks, made.cell_tasks) == (5, 2)
     assert made.hours * 3600 == pytest.approx(6 * 100 * 0.01)
     assert made.core_hours == pytest.approx(2 * made.hours)
     assert made.gpu_hours == pytest.approx(made.hours / 4)
@@ -107,9 +110,50 @@ def test_status_reads_the_ledger_the_locks_and_the_logs(sweep, tmp_path):
         states = reader.states(cells)
     assert [one.state for one in states] == ["running", "failed", "waiting", "stopped", "running", "missing"]
     assert "its command exploded" in failures(states)
-    assert "the.log" in failures(states)
+    assert f"{cells[1].stem}.log" in failures(states)
     assert [one.state for one in reader.states(cells)][4] == "missing"
     assert table(states).splitlines()[-1].split()[:6] == ["all", ".", ".", "2", "1", "1"]
+
+
+def test_status_tells_what_a_running_cell_has_left_and_what_a_failed_one_said(sweep, tmp_path):
+    config, cells = sweep
+    results, ledger = config["results"], Ledger(tmp_path / "dispatch")
+    submit(ledger, cells[:3], results)
+    reader = Reader(results, ledger.folder)
+    lines = ["step 10/100, loss 2.0, decision accuracy 0.5, 0.5 steps/s, time left 0:03:00", "", "error: no such luck"]
+    for cell, line in zip(cells, lines, strict=False):
+        log = tmp_path / "results" / "logs" / "cells" / f"{cell.stem}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"a line\n{line}\n")
+    key = str(cells[2].path(results))
+    ledger.append("end", folder="20300101/a", index=2, key=key, outcome="failed", reason="its command ended")
+    (ledger.folder / "20300101" / "a" / "2").mkdir(parents=True)
+    states = reader.states(cells)
+    assert [one.state for one in states[:3]] == ["running", "running", "failed"]
+    assert (states[0].left, states[0].seconds) == (180, 200)
+    # two run, with 180 and 200 s to go; three wait, 200 s each
+    assert table(states).splitlines()[-1].endswith(duration((180 + 200 + 3 * 200) / 2))
+    assert "error: no such luck" in failures(states)
+    assert str(ledger.folder / "20300101" / "a" / "2") in failures(states)
+    assert legend(states).startswith("missing")
+
+
+@pytest.mark.parametrize("line", ["", "step 0/100, decision accuracy 0.5, time left unknown", "step 1/9, 0.0 steps/s"])
+def test_a_log_that_says_nothing_of_speed_promises_nothing(line):
+    assert pace(line) == (0.0, 0.0)
+
+
+def test_a_dataset_that_failed_is_named_too(sweep, tmp_path):
+    config, cells = sweep
+    ledger = Ledger(tmp_path / "dispatch")
+    path = str(cells[0].dataset_path(config["results"], "train"))
+    for key, folder in ((path, "20300101/a"), ("elsewhere/b.h5", "20300101/b")):
+        line = {"key": key, "rule": "generate_dataset", "log": "the.log"}
+        ledger.append("submit", folder=folder, cluster="slurm", tasks=[[line]])
+        ledger.append("end", folder=folder, index=0, key=key, outcome="failed", reason="the disk is full")
+    others = Reader(config["results"], ledger.folder).other_failures(cells, "planned")
+    assert [one.name for one in others] == [path]
+    assert "the disk is full" in failures([], others)
 
 
 def test_status_after_a_real_run_names_what_nobody_asks_for(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,10 +38,10 @@ def wait_for(what: Callable[[], object], seconds: float = 60, why: str = "") -> 
     raise AssertionError(f"waited {seconds} s in vain{f' for {why}' if why else ''}")
 
 
-def slurm(*command: str) -> str:
+def slurm(*command: str, seconds: float = 60) -> str:
     """Output of one of Slurm's commands; asks again while another test restarts a daemon."""
     for _ in range(20):
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
         if answer.returncode == 0:
             return answer.stdout
         time.sleep(1)
@@ -65,12 +66,25 @@ class Study:
 
     def count_calls(self, *commands: str) -> None:
         """From now on, note every call that the driver makes of some of Slurm's commands."""
-        self.shims.mkdir(exist_ok=True)
         for command in commands:
-            real = subprocess.run(["which", command], capture_output=True, text=True, check=True).stdout.strip()
-            self._shim(command, f'echo "$(date +%s.%N) $*" >> {self.shims}/{command}.calls\nexec {real} "$@"')
+            self._shim(command, f'exec {shutil.which(command)} "$@"')
+
+    def slow_down(self, command: str, before: float = 0, after: float = 0) -> None:
+        """From now on, one of Slurm's commands takes long to be heard, or to answer."""
+        real = shutil.which(command)
+        self._shim(command, f'sleep {before}\nanswer=$({real} "$@")\nsleep {after}\necho "$answer"')
+
+    def silence(self, *commands: str) -> Path:
+        """While the returned file is there, the driver gets no answer from some of Slurm's commands."""
+        silent = self.folder / "silent"
+        error = "echo Unable to contact slurm controller >&2; exit 1"
+        for command in commands:
+            self._shim(command, f'[ -e {silent} ] && {{ {error}; }}\nexec {shutil.which(command)} "$@"')
+        return silent
 
     def _shim(self, command: str, body: str) -> None:
+        self.shims.mkdir(exist_ok=True)
+        body = f'echo "$(date +%s.%N) $*" >> {self.shims}/{command}.calls\n{body}'
         path = self.shims / command
         path.write_text(f"#!/bin/bash\n{body}\n")
         path.chmod(0o755)

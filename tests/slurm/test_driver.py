@@ -1,6 +1,7 @@
-"""The driver stops, is stopped, or dies, and the same command goes on."""
+"""The driver stops, or is stopped, and what it stands on fails for a while."""
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -26,6 +27,31 @@ def test_ctrl_c_leaves_an_empty_queue_and_the_next_run_goes_on(study):
     assert not any(study.overlaps(cell) for cell in cells)
 
 
+def test_ctrl_c_in_the_middle_of_a_submission_leaves_an_empty_queue(study):
+    study.configure({name: {"steps": 200, "seconds": 0.3} for name in "ab"})
+    study.slow_down("sbatch", before=3)
+    study.start()
+    wait_for(lambda: study.calls("sbatch"), 60, "the submission")
+    study.signal(signal.SIGINT)
+    assert study.finish(60) != 0
+    assert study.task_id("a"), "the submission was cut short"
+    assert not study.queued()
+    assert study.entry("a").outcome == "interrupted"
+
+
+def test_ctrl_c_while_slurm_is_silent_is_tried_again(study):
+    study.configure({name: {"steps": 200, "seconds": 0.3} for name in "ab"})
+    silent = study.silence("scancel", "squeue")
+    study.start()
+    wait_for(lambda: study.starts("a") and study.starts("b"), 60, "the cells at work")
+    silent.touch()
+    study.signal(signal.SIGINT)
+    time.sleep(5)
+    silent.unlink()
+    assert study.finish(60) != 0
+    assert not study.queued()
+
+
 def test_sigterm_lets_running_cells_end_and_starts_nothing_new(study):
     study.configure({name: {"steps": 20, "seconds": 0.3} for name in "ab"})
     study.start()
@@ -39,41 +65,13 @@ def test_sigterm_lets_running_cells_end_and_starts_nothing_new(study):
     assert [study.starts("a"), study.starts("b")] == [1, 1]
 
 
-@pytest.mark.parametrize("crash", ["after submission", "before its answer was noted"])
-def test_a_killed_driver_is_replaced_and_no_cell_starts_twice(study, crash):
-    cells = {"quick": {"steps": 8, "seconds": 0.5}} | {name: {"steps": 40, "seconds": 0.5} for name in "abc"}
-    study.configure(cells)
-    study.count_calls("sbatch")
-    study.start(array_parallelism=2)
-    wait_for(lambda: sum(study.starts(cell) for cell in cells) >= 2, 60, "two cells at work")
-    study.signal(signal.SIGKILL)
-    study.finish()
-    ledger = study.folder / ".lmrnn/dispatch/ledger.jsonl"
-    lines = ledger.read_text().splitlines(keepends=True)
-    if crash == "before its answer was noted":
-        lines = [line for line in lines if '"ids"' not in line]
-    ledger.write_text("".join(lines) + '{"event": "states", "time": 17955')
-    study.unlock()
-    assert study.run(array_parallelism=2) == 0
-    assert all(study.right(cell) for cell in cells)
-    assert {cell: study.starts(cell) for cell in cells} == dict.fromkeys(cells, 1)
-    assert len(study.calls("sbatch")) == 1
-    assert study.run("--dry-run") == 0
-    assert "Nothing to be done" in study.log.read_text()
-
-
-def test_a_restart_takes_in_what_ended_and_submits_what_failed_meanwhile(study):
-    study.configure({"good": {"steps": 10, "seconds": 0.5}, "bad": {"steps": 80, "seconds": 0.5}, "new": {}})
-    study.start("out/good.txt", "out/bad.txt")
-    wait_for(lambda: study.starts("good") and study.starts("bad"), 60, "both cells at work")
-    study.signal(signal.SIGKILL)
-    study.finish()
-    subprocess.run(["scancel", study.task_id("bad")], check=True)
-    wait_for(lambda: not study.queued(), 60, "the tasks to end")
-    study.unlock()
-    assert study.run() == 0
-    assert all(study.right(cell) for cell in ("good", "bad", "new"))
-    assert [study.starts(cell) for cell in ("good", "bad", "new")] == [1, 2, 1]
+def test_a_driver_inside_a_job_does_not_hand_its_own_resources_on(study):
+    study.configure({"a": {}, "b": {}}, gpus=1)
+    command = shlex.join(study.command())
+    place = ("-D", str(study.folder), "-o", "driver.log")
+    slurm("sbatch", "--wait", "--mem-per-cpu=400", "--cpus-per-task=2", *place, "--wrap", command, seconds=180)
+    assert study.right("a")
+    assert study.right("b")
 
 
 def test_accounting_that_is_down_for_a_while_is_made_up_for_by_the_queue(study):

@@ -88,7 +88,8 @@ def whole_step(pid):
     job = psutil.Process(pid).environ()["SLURM_JOB_ID"]
     daemons = [one for one in psutil.process_iter() if command(one).startswith(f"slurmstepd: [{job}.")]
     assert daemons
-    return [one for daemon in daemons for one in [*daemon.children(recursive=True), daemon]]
+    # The daemons first: one that sees its processes die reports a failure, and a lost node reports nothing.
+    return [*daemons, *(one for daemon in daemons for one in daemon.children(recursive=True))]
 
 
 def command(process):

@@ -1,5 +1,5 @@
 # The study: its checked configuration, its cells, and the names of its files.
-import json
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -10,7 +10,7 @@ from lmrnn.datasets import dataset_bytes
 from lmrnn.errors import LmrnnError
 from lmrnn.limits import cell_memory_mb, check_limits
 from lmrnn.pipeline import ANALYSIS_FIGURES
-from lmrnn.sweep import SPLITS, cells_of
+from lmrnn.sweep import SPLITS, cells_of, dataset_path
 
 try:
     for file in workflow.configfiles:
@@ -20,7 +20,7 @@ try:
 except LmrnnError as error:
     raise WorkflowError(str(error))
 
-RESULTS = STUDY["results"]
+RESULTS = str(Path(STUDY["results"]))  # as `lmrnn status` writes it, without a slash at its end or doubled
 FOLDER = f"{RESULTS}/{STUDY['study']}"
 
 
@@ -32,15 +32,17 @@ def check_machine():
         raise WorkflowError(str(error))
 
 
-def dataset_name(cell, split):
-    """Path of one of a cell's datasets below the folder of datasets, without its ending."""
-    path = cell.dataset_path(RESULTS, split)
+@cache
+def dataset_name(spec):
+    """Path of a dataset below the folder of datasets, without its ending. Thousands of cells ask for the same few."""
+    path = dataset_path(spec, RESULTS)
     return str(path.relative_to(Path(RESULTS) / "datasets").with_suffix(""))
 
 
 def datasets_of_study():
     """Every dataset that the study's cells need, by name."""
-    return {dataset_name(cell, split): cell.dataset(split) for cell in CELLS.values() for split in SPLITS}
+    specs = dict.fromkeys(cell.dataset(split) for cell in CELLS.values() for split in SPLITS)
+    return {dataset_name(spec): spec for spec in specs}
 
 
 DATASETS = datasets_of_study()
@@ -81,7 +83,7 @@ def dataset_memory_mb(wildcards):
 def cell_data(wildcards):
     """The cell's datasets. ancient: their content is named by their path, so their age says nothing."""
     cell = CELLS[wildcards.cell]
-    return {split: ancient(f"{RESULTS}/datasets/{dataset_name(cell, split)}.h5") for split in SPLITS}
+    return {split: ancient(f"{RESULTS}/datasets/{dataset_name(cell.dataset(split))}.h5") for split in SPLITS}
 
 
 def memory_of_cell(wildcards):

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 name, spec = sys.argv[1], {"steps": 3, "seconds": 0.1, "every": 5, "fault": None, **json.loads(sys.argv[2])}
 checkpoint, output = Path("checkpoints", f"{name}.json"), Path("out", f"{name}.txt")
 stop = []
@@ -61,8 +63,16 @@ def misbehave(fault):
     if fault == "exit without output":
         sys.exit(0)
     if fault == "kill":
+        # The whole step, as a kernel out of memory or an administrator would.
+        task = psutil.Process(parent("submitit.core._submit"))
+        for process in [task, *task.children(recursive=True)]:
+            if process.pid != os.getpid():
+                process.kill()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "orphan":
+        # The task alone; what runs below it goes on, as on a cluster that does not look after processes.
         os.kill(parent("submitit.core._submit"), signal.SIGKILL)
-        time.sleep(60)
+        time.sleep(12)
     if fault == "memory":
         hog = bytearray(3_000_000_000)
         for i in range(0, len(hog), 4096):

@@ -1,12 +1,14 @@
-"""One process at a time at one file."""
+"""One process at a time at one file; and locks that the dead have left behind."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from lmrnn.errors import BusyError
 
@@ -53,6 +55,54 @@ def lock(path: Path | str, wait: bool = True, waiting: Callable[[], object] = _n
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def take_part(path: Path | str, abandoned: Path | str) -> tuple[IO[str] | None, int]:
+    """Join those at work in a folder, clearing locks away that nobody alive has set.
+
+    Snakemake keeps its locks as files, which stay when it is killed and then stop every further run. Whoever joins
+    shares a lock on `path` that the system takes back with the process, however it ends: if nobody else shares it, the
+    others have ended. Locks are left alone where somebody joined from another machine since they were last cleared (not
+    all file systems carry such locks between machines), or where they were there before anybody joined.
+
+    Parameters
+    ----------
+    path : Path or str
+        File to share, made if it is not there.
+    abandoned : Path or str
+        Folder whose files are the locks of those who have joined.
+
+    Returns
+    -------
+    handle : file or None
+        To be kept open for as long as one takes part; None where the file system has no locks.
+    cleared : int
+        How many locks were cleared away.
+    """
+    path, cleared = Path(path), 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (held for the life of the process)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        return handle, 0
+    except OSError:
+        handle.close()
+        return None, 0
+    handle.seek(0)
+    hosts, own = set(handle.read().split()), socket.gethostname()
+    left = list(Path(abandoned).glob("*.lock"))
+    if hosts == {own}:
+        for each in left:
+            each.unlink(missing_ok=True)
+        cleared, left = len(left), []
+    if not left:
+        handle.truncate(0)
+    handle.write(f"{own}\n" if hosts or not left else f"{own}\nunknown\n")
+    handle.flush()
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle, cleared
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

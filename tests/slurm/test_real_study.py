@@ -75,8 +75,6 @@ def test_a_killed_driver_of_the_real_workflow_is_replaced(tmp_path):
     wait_for(lambda: sum("500" in log.read_text() for log in logs.rglob("*.log")) >= 2, 120, "the trainings")
     driver.kill()
     driver.communicate()
-    unlock = on_slurm(tmp_path, config, "--unlock")
-    unlock.communicate(timeout=60)
     again = on_slurm(tmp_path, config, "--until", "train_cell")
     output, _ = again.communicate(timeout=280)
     assert again.returncode == 0, output[-3000:]

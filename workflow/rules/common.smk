@@ -1,4 +1,5 @@
 # The study: its checked configuration, its cells, and the names of its files.
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lmrnn.config import read_yaml, validate_config
 from lmrnn.datasets import dataset_bytes
 from lmrnn.errors import LmrnnError
 from lmrnn.limits import cell_memory_mb, check_limits
+from lmrnn.locking import take_part
 from lmrnn.pipeline import ANALYSIS_FIGURES
 from lmrnn.sweep import SPLITS, cells_of, dataset_path
 
@@ -19,6 +21,12 @@ try:
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
 except LmrnnError as error:
     raise WorkflowError(str(error))
+
+# The same command goes on after a kill -9 or a power cut, which leave Snakemake's locks behind.
+if workflow.is_main_process:
+    DRIVER, cleared = take_part(".lmrnn/drivers.lock", ".snakemake/locks")
+    if cleared:
+        print("an earlier run was killed: its locks are cleared away", file=sys.stderr)
 
 RESULTS = str(Path(STUDY["results"]))  # as `lmrnn status` writes it, without a slash at its end or doubled
 FOLDER = f"{RESULTS}/{STUDY['study']}"

@@ -1,10 +1,12 @@
 """What Snakemake's users expect of a sweep, on small studies that really train."""
 
+import inspect
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from lmrnn.cells import read_cell
 from tests.studies import Study
@@ -127,3 +129,10 @@ def test_bad_input_gets_one_clear_message_and_touches_nothing(finished, tmp_path
     assert says in done.stdout
     assert "Traceback" not in done.stdout
     assert finished.trained() == before
+
+
+def test_the_rate_limiter_that_the_workflow_turns_off_is_the_one_that_snakemake_has():
+    """Under another name, setting it to None would do nothing, and the driver would slow down with every cell."""
+    source = inspect.getsource(JobScheduler)
+    assert "if self.job_rate_limiter is None" in source
+    assert "if self.job_rate_limiter is not None" in source

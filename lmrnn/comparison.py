@@ -24,6 +24,7 @@ _NAMES = {
     "trials_per_task": "{:,} trials per task",
     "layout": "{} trials",
     "network_neurons": "N = {}",
+    "steps": "{:,} steps",
 }
 
 
@@ -64,7 +65,9 @@ def _varying_axes(runs: pd.DataFrame) -> list[str]:
     """Axes of the grid, apart from connectivity, learning rate and seed, that take more than one value."""
     columns = list(runs.columns)
     settings = [name for name in columns[: columns.index("status")] if name not in _NO_AXES]
-    ordered = [*FIRST_AXES, *(name for name in settings if name not in FIRST_AXES)]
+    # how often is evaluated goes with how long is trained, which says more
+    others = sorted((name for name in settings if name not in FIRST_AXES), key=lambda name: name == "evaluate_every")
+    ordered = [*FIRST_AXES, *others]
     return [name for name in ordered if runs[name].nunique(dropna=False) > 1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,12 @@ def rate_threshold_map(table: pd.DataFrame, stem: Path | str, palette: str = "ok
     panels = list((table[reached] if reached.any() else table).groupby("panel", sort=False))
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    with new_figure(WIDTH, 2.2 * rows + 0.6, stem) as figure:
+    with new_figure(WIDTH, 2.3 * rows + 0.6, stem) as figure:
         grid = figure.subplots(rows, columns, squeeze=False)
         norm = TwoSlopeNorm(0, -_LARGEST, _LARGEST)
         for axes, (name, part) in zip(grid.flat, panels, strict=False):
             image = _draw_map(axes, part, norm)
-            axes.set_title(str(name), loc="left")
+            axes.set_title(textwrap.fill(str(name), 48), loc="left")
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
         bar = figure.colorbar(image, ax=grid, shrink=0.9, aspect=30, label="steps to threshold, full / best local")

@@ -34,9 +34,10 @@ def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.Da
     Returns
     -------
     pandas.DataFrame
-        Rows of the table with panel and cell (position among all results), of the first panel of padded trials with the
-        largest battery and data size; each kind's connectivity and rate have the highest mean final validation
-        accuracy. Diverged cells are left out: there is nothing to look into.
+        Rows of the table with panel and cell (position among all results), of padded trials, the largest battery and
+        data size and, of each kind, the longest training: what is not learned yet shows no solution. Each kind's
+        connectivity and rate have the highest mean final validation accuracy. Diverged cells are left out: there is
+        nothing to look into.
     """
     runs = prepare(table, results)
     counts = runs["tasks"].map(task_count)
@@ -44,10 +45,16 @@ def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.Da
     for column, value in (("layout", "padded"), ("trials_per_task", chosen["trials_per_task"].max())):
         if (chosen[column] == value).any():
             chosen = chosen[chosen[column] == value]
-    panel = chosen[chosen["panel"] == chosen["panel"].iloc[0]]
-    networks = [best_network(panel, kind) for kind in KINDS if (panel["kind"] == kind).any()]
-    found = pd.concat(networks) if networks else panel.iloc[:0].assign(cell=[])
+    chosen = chosen[chosen["network_neurons"] == chosen["network_neurons"].iloc[0]]
+    networks = [best_network(_longest(chosen[chosen["kind"] == kind]), kind) for kind in KINDS]
+    found = pd.concat([one for one in networks if len(one)] or networks[:1])
     return found[found["status"] == "completed"].sort_values(["kind", "seed"], kind="stable")
+
+
+def _longest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of the first panel among those that were trained for the most steps."""
+    most = runs[runs["steps"] == runs["steps"].max()]
+    return most[most["panel"] == most["panel"].iloc[0]] if len(most) else most
 
 
 def analyse_study(

@@ -192,6 +192,19 @@ def trained_like(connectivity, tasks, seed, learning_rate=1e-3, top=0.8):
     return CellResult(spec, base.status, base.history, base.test, weights, base.provenance)
 
 
+def test_of_each_kind_the_networks_trained_longest_are_analysed():
+    cells = [trained_like(kind, 50, 0) for kind in (LOCAL5, AUTAPSE, FULL)]
+    longer = [trained_like(kind, 50, 0, top=0.7) for kind in (LOCAL3, AUTAPSE)]
+    for one in longer:
+        one.spec["training"] = {**one.spec["training"], "steps": 3 * one.spec["training"]["steps"], "evaluate_every": 7}
+    table = table_of(cells + longer)
+    chosen = choose_networks(table, cells + longer)
+    assert dict(zip(chosen["connectivity"], chosen["cell"], strict=True)) == {"autapse": 4, "full": 2, "local-r3": 3}
+    panels = dict(zip(chosen["connectivity"], chosen["panel"], strict=True))
+    assert panels["autapse"] == panels["local-r3"] != panels["full"]
+    assert all(name.endswith("steps") for name in panels.values())
+
+
 def test_a_study_is_analysed_at_each_kinds_best_network(tmp_path):
     cells = [trained_like(LOCAL3, 50, seed, top=0.9) for seed in range(2)]
     cells += [trained_like(kind, 50, 0) for kind in (LOCAL5, AUTAPSE, FULL)]

@@ -44,12 +44,10 @@ rule compute_curves:
         "../scripts/compute_curves.py"
 
 
-def report_category(figure, tables):
-    """Chapter of the report, which lists them by name: numbers give the order in which they are to be read."""
-    if "analysis" in tables[0]:
-        return "4 Networks"
-    return "3 Heat maps" if figure in ("rate_threshold_map", "task_accuracy") else "2 Curves"
-
+# Chapters of the report, which lists them by name: numbers give the order in which they are to be read.
+CHAPTERS = {"rate_threshold_map": "3 Heat maps", "task_accuracy": "3 Heat maps"} | {
+    figure: "4 Networks" for figure in ANALYSIS_FIGURES
+}
 
 # One rule for each figure, because a caption belongs to a rule.
 for figure, tables in FIGURES.items():
@@ -63,7 +61,7 @@ for figure, tables in FIGURES.items():
             png=report(
                 f"{FOLDER}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
-                category=report_category(figure, tables),
+                category=CHAPTERS.get(figure, "2 Curves"),
             ),
             svg=f"{FOLDER}/figures/{figure}.svg",
         log:

@@ -23,8 +23,9 @@ from snakemake_executor_plugin_submitit.states import UNKNOWN, is_dead
 from snakemake_executor_plugin_submitit.submission import Submitter
 
 TICK_SECONDS = 0.5
-# Jobs that become ready within this time of each other go out together; none waits longer for company.
-GATHER_SECONDS, LONGEST_GATHER_SECONDS = 1.0, 10.0
+# Jobs that become ready within this time of each other go out together; none waits longer for company. Those that
+# follow on others trickle in, because Snakemake takes in one by one what has ended.
+GATHER_SECONDS, GATHER_LATER_SECONDS, LONGEST_GATHER_SECONDS = 1.0, 3.0, 10.0
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Executor(RemoteExecutor):
         self.flights: dict[str, Flight] = {}
         self.interruptions: dict[str, int] = {}
         self.states: dict[str, str] = {}
+        self.settled = False  # whether any job has ended yet
         self.submitting = threading.RLock()
 
     # Called by Snakemake's scheduler, in its thread.
@@ -151,7 +153,8 @@ class Executor(RemoteExecutor):
         """
         with self.submitting:
             now = time.monotonic()
-            gathered = now - self.last_arrival > GATHER_SECONDS or now - self.first_arrival > LONGEST_GATHER_SECONDS
+            pause = GATHER_LATER_SECONDS if self.settled else GATHER_SECONDS
+            gathered = now - self.last_arrival > pause or now - self.first_arrival > LONGEST_GATHER_SECONDS
             if self.waiting and gathered and not self.cluster.stop.is_set():
                 jobs, self.waiting = self.waiting, []
                 self._submit_or_attach(jobs)
@@ -198,6 +201,7 @@ class Executor(RemoteExecutor):
     def _settle(self, info: SubmittedJobInfo, flight: Flight, outcome: Outcome) -> None:
         """Report a cell that has ended, or send it on its way again."""
         self.flights.pop(flight.key, None)
+        self.settled = True
         if outcome.kind == DONE:
             self.submitter.note_end(flight.task, flight.key, DONE)
             self._prune(flight.task)

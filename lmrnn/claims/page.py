@@ -22,6 +22,7 @@ table.glance { width: auto; } table.glance td { white-space: nowrap; font-varian
 table.glance th.condition { padding-top: .7rem; } table.glance tr.claim td:first-child { font-weight: 600; }
 table.glance td.supported { background: #d7f0e5; } table.glance td.not { background: #fbe3d0; }
 table.glance td.undecided { background: #efefef; }
+td:first-child { min-width: 11rem; }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .supported { color: #00603f; font-weight: 600; } .not { color: #a03f00; font-weight: 600; } .undecided { color: #555; }
 td.small { font-size: 11.5px; min-width: 18rem; } tr.claim th { padding-top: .8rem; font-size: 14px; }

@@ -208,13 +208,21 @@ class Executor(RemoteExecutor):
             self.report_job_success(info)
         elif outcome.kind == INTERRUPTED:
             self._again(info, flight, outcome.reason)
-        elif flight.attached or (outcome.alone and len(flight.task.keys) > 1):
-            # Without its neighbours, one of which may have brought the whole task down; once, as it is alone then.
+        elif flight.attached or self._may_try_alone(flight, outcome):
             if outcome.alone:
                 self.submitter.alone.add(flight.key)
             self._again(info, flight, outcome.reason, counts=False)
         else:
             self._fail(info, flight, outcome.reason)
+
+    def _may_try_alone(self, flight: Flight, outcome: Outcome) -> bool:
+        """Whether a cell of a task that died gets one more, without neighbours.
+
+        One of those may have brought the task down; and a task can die before it has begun, of a signal to make room
+        that comes before anything could heed it.
+        """
+        blameless = len(flight.task.keys) > 1 or not outcome.begun
+        return outcome.alone and blameless and flight.key not in self.submitter.alone
 
     def _again(self, info: SubmittedJobInfo, flight: Flight, reason: str, counts: bool = True) -> None:
         """Submit a cell anew, unless it has been cut short too often."""

@@ -42,11 +42,14 @@ class Outcome:
         Of a failure.
     alone : bool
         The cell was no more to blame than its neighbours: the whole task died. It may try again without them.
+    begun : bool
+        Whether it may have started before the task died.
     """
 
     kind: str
     reason: str = ""
     alone: bool = False
+    begun: bool = True
 
 
 class Judge:
@@ -108,7 +111,8 @@ class Judge:
         if state in PERHAPS_FINAL or state == "BOOT_FAIL":
             return Outcome(INTERRUPTED, _ADVICE.get(state, ""))
         said = _ADVICE.get(state, "it left no report")
-        return Outcome(FAILED, f"Slurm's state {state}: {said}{log_hint(task)}", alone=state not in _CANCELLED)
+        whole = f"Slurm's state {state}: {said}{log_hint(task)}"
+        return Outcome(FAILED, whole, alone=state not in _CANCELLED, begun=bool(kind))
 
     def _waited(self, task: Path, what: str) -> float:
         """Seconds since something was first seen of a task."""

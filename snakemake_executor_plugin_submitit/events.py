@@ -11,6 +11,7 @@ from pathlib import Path
 
 EVENTS = "cells.jsonl"
 STARTED, DONE, FAILED, INTERRUPTED, LOST = "started", "done", "failed", "interrupted", "lost"
+KILLED = "killed"
 
 
 def write_event(folder: Path, key: str, event: str, reason: str = "") -> None:
@@ -23,7 +24,8 @@ def write_event(folder: Path, key: str, event: str, reason: str = "") -> None:
     key : str
         The cell.
     event : str
-        ``started``, ``done``, ``failed``, ``interrupted``, or ``lost`` when its Snakemake ended before it did.
+        ``started``, ``done``, ``failed``, ``interrupted``, ``killed`` when it was shot down by SIGKILL, or ``lost``
+        when its Snakemake ended before it did.
     reason : str
         Why it failed.
     """

@@ -19,11 +19,13 @@ from typing import Any
 from snakemake.cli import main
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, STARTED, write_event
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, KILLED, STARTED, write_event
 
 RESUMABLE_STATUS = 75
 # Exit status of a trainer that saved its state, or death by a signal that asks to make room.
 _INTERRUPTED = re.compile(rf"exit status ({RESUMABLE_STATUS}|143|140)\b|died with <Signals\.(SIGTERM|SIGUSR2)")
+# A signal that no program sends itself: the kernel's or Slurm's, short of memory. It may hit a neighbour of the guilty.
+_KILLED = re.compile(r"exit status 137\b|died with <Signals\.SIGKILL")
 _COMMAND_ENDED = re.compile(r"Command '.*' (returned non-zero exit status \d+|died with <Signals\.\w+: \d+>)")
 
 
@@ -125,9 +127,24 @@ class CellReporter(logging.Handler):
             return
         text = getattr(self.last_error, "text", "") or "no reason given"
         self.last_error.text = ""
-        making_room = (self.folder / "making-room").exists()
-        outcome = INTERRUPTED if making_room or _INTERRUPTED.search(text) else FAILED
-        write_event(self.folder, self.jobs[record.jobid][0], outcome, brief(text))
+        write_event(self.folder, self.jobs[record.jobid][0], self.kind_of_failure(text), brief(text))
+
+    def kind_of_failure(self, text: str) -> str:
+        """Which event an error is.
+
+        Parameters
+        ----------
+        text : str
+            Snakemake's message.
+
+        Returns
+        -------
+        str
+            ``interrupted``, ``killed`` or ``failed``.
+        """
+        if (self.folder / "making-room").exists() or _INTERRUPTED.search(text):
+            return INTERRUPTED
+        return KILLED if _KILLED.search(text) else FAILED
 
 
 def brief(text: str, limit: int = 300) -> str:

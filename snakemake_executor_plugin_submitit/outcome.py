@@ -1,9 +1,9 @@
 """What has become of one cell, from its own events and its task's state.
 
 The rules, in their order: a cell that reported success is done, whatever Slurm says. A cell that reported failure has
-failed. While the task is alive, or nobody knows, the cell goes on. Once the task is dead, a cell that was interrupted
-goes on in a new task; of any other the task's state is the reason of its failure. A state that nobody knows is never
-success.
+failed. One that was shot down waits for what Slurm says of its task, which may die of the same. While the task is
+alive, or nobody knows, the cell goes on. Once the task is dead, a cell that was interrupted goes on in a new task; of
+any other the task's state is the reason of its failure. A state that nobody knows is never success.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, LOST
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, KILLED, LOST
 from snakemake_executor_plugin_submitit.states import FINAL, GONE, PERHAPS_FINAL, is_dead
 
 RUNNING = "running"
+# Slurm needs a few seconds to end a task after the first of its processes was killed.
+KILL_SECONDS = 10.0
 _CANCELLED = frozenset({"CANCELLED", "REVOKED", "DEADLINE"})
 _ADVICE = {
     "TIMEOUT": "the time limit came before the work was done or could be saved; raise `runtime`",
@@ -94,6 +96,8 @@ class Judge:
             return Outcome(DONE if dead or long or not settled else RUNNING)
         if kind in (FAILED, LOST):
             return Outcome(FAILED, reason, alone=kind == LOST)
+        if kind == KILLED:
+            return self._after_a_kill(task, state, reason)
         if not dead:
             self._since.pop((str(task), "dead"), None)
             return Outcome(RUNNING)
@@ -101,6 +105,16 @@ class Judge:
         if state in FINAL:
             return self._after_death(task, state, kind, reason, waited > self.latency)
         return self._after_death(task, state, kind, reason, True) if waited > self.grace else Outcome(RUNNING)
+
+    def _after_a_kill(self, task: Path, state: str, reason: str) -> Outcome:
+        """Outcome of a cell that was shot down, perhaps with its whole task, of which Slurm will then say why."""
+        if not is_dead(state):
+            alone = self._waited(task, "kill") > KILL_SECONDS
+            return Outcome(FAILED, reason, alone=True) if alone else Outcome(RUNNING)
+        if state in PERHAPS_FINAL:
+            return Outcome(INTERRUPTED, reason)
+        why = f"; Slurm's state {state}: {_ADVICE[state]}" if state in _ADVICE else ""
+        return Outcome(FAILED, f"{reason}{why}{log_hint(task)}", alone=state not in _CANCELLED)
 
     def _after_death(self, task: Path, state: str, kind: str, reason: str, waited: bool) -> Outcome:
         """Outcome of a cell whose task is dead for good."""

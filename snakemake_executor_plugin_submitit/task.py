@@ -11,7 +11,16 @@ from typing import IO, TYPE_CHECKING
 
 from submitit.core.utils import UncompletedJobError
 
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, LOST, STARTED, read_events, write_event
+from snakemake_executor_plugin_submitit.events import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    KILLED,
+    LOST,
+    STARTED,
+    read_events,
+    write_event,
+)
 from snakemake_executor_plugin_submitit.processes import ignore_usr2, interrupt_children, keep_orphans, task_lock
 
 if TYPE_CHECKING:
@@ -109,7 +118,8 @@ class Pack:
             In their order.
         """
         outcomes = read_events(Path(self.folder))
-        return tuple(cell for cell in self.cells if outcomes.get(cell.key, ("", ""))[0] not in (DONE, FAILED))
+        ended = (DONE, FAILED, KILLED)
+        return tuple(cell for cell in self.cells if outcomes.get(cell.key, ("", ""))[0] not in ended)
 
     def outlast(self) -> None:
         """Wait for what is still at work on a cell although its earlier task has ended: on a lost node, or unkilled."""

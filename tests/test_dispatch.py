@@ -13,6 +13,7 @@ import yaml
 
 from lmrnn.ledger import Ledger
 from snakemake_executor_plugin_submitit.events import read_events, write_event
+from snakemake_executor_plugin_submitit.nested import CellReporter
 from snakemake_executor_plugin_submitit.outcome import Judge
 from snakemake_executor_plugin_submitit.packing import memory_class
 from snakemake_executor_plugin_submitit.resources import parameters, parse_extra, signal_delay
@@ -132,6 +133,9 @@ def test_done_stays_done_in_a_tasks_events(tmp_path):
         ("PREEMPTED", "started", "interrupted"),
         ("NODE_FAIL", "started", "interrupted"),
         ("GONE", "started", "failed"),
+        ("RUNNING", "killed", "running"),
+        ("OUT_OF_MEMORY", "killed", "failed"),
+        ("NODE_FAIL", "killed", "interrupted"),
         ("GONE", "done", "done"),
     ],
 )
@@ -150,8 +154,10 @@ def test_what_becomes_of_a_cell(tmp_path, state, event, outcome):
         ("FAILED", "started", True),
         ("OUT_OF_MEMORY", "", True),
         ("FAILED", "lost", True),
+        ("FAILED", "killed", True),
         ("FAILED", "failed", False),
         ("CANCELLED", "started", False),
+        ("CANCELLED", "killed", False),
     ],
 )
 def test_a_cell_may_try_again_alone_when_its_whole_task_died(tmp_path, state, event, alone):
@@ -159,6 +165,35 @@ def test_a_cell_may_try_again_alone_when_its_whole_task_died(tmp_path, state, ev
     for _ in range(2):
         judged = judge.judge(tmp_path, state, (event, ""), settled=False)
     assert (judged.kind, judged.alone) == ("failed", alone)
+
+
+def test_a_cell_shot_down_in_a_task_that_goes_on_tries_again_alone_and_one_shot_down_with_it_says_why(tmp_path):
+    judge = Judge(grace=0.0, latency=0.0)
+    event = ("killed", "its command died with <Signals.SIGKILL: 9>")
+    assert judge.judge(tmp_path, "RUNNING", event, settled=False).kind == "running"  # the task may be dying
+    judged = judge.judge(tmp_path, "OUT_OF_MEMORY", event, settled=True)
+    assert judged.alone
+    assert "SIGKILL" in judged.reason
+    assert "mem_mb" in judged.reason
+    judge._since = dict.fromkeys(judge._since, time.monotonic() - 60)
+    judged = judge.judge(tmp_path, "RUNNING", event, settled=False)
+    assert (judged.kind, judged.alone) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("CalledProcessError: Command 'train' returned non-zero exit status 137.", "killed"),
+        ("CalledProcessError: Command 'train' died with <Signals.SIGKILL: 9>.", "killed"),
+        ("CalledProcessError: Command 'train' died with <Signals.SIGSEGV: 11>.", "failed"),
+        ("CalledProcessError: Command 'train' returned non-zero exit status 1.", "failed"),
+        ("CalledProcessError: Command 'train' returned non-zero exit status 75.", "interrupted"),
+    ],
+)
+def test_how_a_command_ended_says_whose_doing_it_was(tmp_path, text, kind):
+    assert CellReporter(tmp_path, {}).kind_of_failure(text) == kind
+    (tmp_path / "making-room").touch()
+    assert CellReporter(tmp_path, {}).kind_of_failure(text) == "interrupted"
 
 
 def test_ctrl_c_ends_the_processes_of_a_local_run_and_the_next_one_goes_on(tmp_path):

@@ -43,6 +43,10 @@ def test_pairs_hold_every_synapse_once(neurons, density, seed):
     assert next(columns, None) is None
     assert sorted(listed) == [(r, c, e) for e, (r, c) in enumerate(zip(row, column, strict=True))]
     assert sorted(row for row in pairs.rows.flatten() if row >= 0) == list(range(neurons))
+    firsts = np.repeat(np.arange(len(pairs.counts)), pairs.fresh_counts)
+    ends = np.cumsum(pairs.counts.sum(axis=1))
+    first_use = {c: int(np.searchsorted(ends, np.flatnonzero(pairs.columns == c)[0], "right")) for c in set(column)}
+    assert dict(zip(pairs.fresh.tolist(), firsts.tolist(), strict=True)) == first_use
 
 
 @compiled

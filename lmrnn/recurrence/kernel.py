@@ -39,7 +39,7 @@ class _Pairs(ctypes.Structure):
     """Mirror of Pairs in csrc/problem.h."""
 
     _fields_ = [("pairs", _long), ("synapses", _long)] + [
-        (name, _pointer) for name in ("rows", "counts", "columns", "order")
+        (name, _pointer) for name in ("rows", "counts", "columns", "order", "fresh", "fresh_counts")
     ]
 
 
@@ -145,7 +145,7 @@ def _memory(size: int) -> mmap.mmap:
 
 
 def _pairs(pairs: Pairs) -> _Pairs:
-    arrays = (pairs.rows, pairs.counts, pairs.columns, pairs.order)
+    arrays = (pairs.rows, pairs.counts, pairs.columns, pairs.order, pairs.fresh, pairs.fresh_counts)
     return _Pairs(len(pairs.rows), len(pairs.order), *(array.ctypes.data for array in arrays))
 
 

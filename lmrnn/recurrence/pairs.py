@@ -26,12 +26,18 @@ class Pairs:
         The runs of all pairs, end to end.
     order : numpy.ndarray (E,), int64
         Which synapse each weight belongs to, in order of use; a shared column has two weights in a row.
+    fresh : numpy.ndarray, int32
+        The columns, each once, in order of the first pair that has it.
+    fresh_counts : numpy.ndarray (P,), int32
+        How many columns each pair is the first to have.
     """
 
     rows: np.ndarray
     counts: np.ndarray
     columns: np.ndarray
     order: np.ndarray
+    fresh: np.ndarray
+    fresh_counts: np.ndarray
 
 
 def pair_rows(row: np.ndarray, column: np.ndarray, size: int) -> Pairs:
@@ -53,6 +59,8 @@ def pair_rows(row: np.ndarray, column: np.ndarray, size: int) -> Pairs:
     >>> pairs = pair_rows(np.array([0, 0, 1]), np.array([0, 2, 2]), 2)
     >>> pairs.counts.tolist(), pairs.columns.tolist(), pairs.order.tolist()
     ([[1, 1, 0]], [2, 0], [1, 2, 0])
+    >>> pairs.fresh.tolist(), pairs.fresh_counts.tolist()
+    ([2, 0], [2])
     """
     pair, second = row // 2, row % 2
     by_column = np.lexsort((second, column, pair))
@@ -66,4 +74,9 @@ def pair_rows(row: np.ndarray, column: np.ndarray, size: int) -> Pairs:
     once = ~(shared[order] & (second[order] == 1))
     rows = np.arange(len(counts) * 2).reshape(-1, 2)
     rows[rows >= size] = -1
-    return Pairs(rows.astype(np.int32), counts.astype(np.int32), column[order][once].astype(np.int32), order)
+    columns = column[order][once].astype(np.int32)
+    _, first_use = np.unique(columns, return_index=True)
+    first_use.sort()
+    first_pair = np.repeat(np.arange(len(counts)), counts.sum(axis=1))[first_use]
+    fresh_counts = np.bincount(first_pair, minlength=len(counts)).astype(np.int32)
+    return Pairs(rows.astype(np.int32), counts.astype(np.int32), columns, order, columns[first_use], fresh_counts)

@@ -27,7 +27,7 @@ typedef struct {
     int64_t ends[WIDTH];    /* of each vector: the time step at which its last trial has ended */
     int32_t *label;         /* (steps, width), -1 = not in the loss */
     int32_t *task;          /* (width,) the rule that `base` holds now */
-    REAL *h;                /* (steps + 1, neurons, width), steps apart by `stride`; h[0] is the initial state */
+    REAL *h;                /* (steps + 1, neurons, width), steps apart by `stride`; h[0] is the initial state if any */
     REAL *delta;            /* (steps, neurons, width): gradient by what the nonlinearity is applied to */
     REAL *slope;            /* (steps, neurons, width): derivative of the nonlinearity, where h does not give it */
     REAL *carry;            /* (neurons, width): gradient that the leak carries back */
@@ -72,7 +72,7 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     b->p = p;
     b->neurons = N;
     b->width = width;
-    b->stride = cells + 5 * 64 / real; /* an odd number of cache lines: a neuron's time steps fall into different sets */
+    b->stride = cells + 37 * 64 / real; /* an odd number of cache lines: a neuron's time steps fall into different sets */
     /* A small network takes the inputs of several time steps together. A large one takes them time step by time step,
      * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache.
      * A multiple of 16: every row of `drive` must begin at a vector's boundary. */

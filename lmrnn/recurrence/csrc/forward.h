@@ -65,7 +65,7 @@ INLINE void activate(const Step *s, int64_t at, vec z, const int nonlinearity) {
         slope = choose(z < (vec){0}, low, 1 - low);
     }
     if (s->leak != 1) {
-        vec before = load(s->before + at);
+        vec before = s->before ? load(s->before + at) : (vec){0};
         f = before + s->leak * (f - before);
     }
     store(s->after + at, f);
@@ -103,7 +103,7 @@ INLINE Cursor forward_panel(const Step *step, Cursor c, int64_t pairs, const int
         vec first[4], second[4] = {{0}};
         start_row(&s, n0, first, vectors);
         if (n1 >= 0) start_row(&s, n1, second, vectors);
-        gather(c, s.before, s.width, vectors, first, second);
+        if (s.before) gather(c, s.before, s.width, vectors, first, second);
         finish_row(&s, n0, first, vectors, nonlinearity, plain);
         if (n1 >= 0) finish_row(&s, n1, second, vectors, nonlinearity, plain);
     }
@@ -125,11 +125,12 @@ FORWARD(tanh, TANH, 0)
 /* States of the rows from cursor `c` on at time step t; returns the cursor after them. `drive` is that of row 0. */
 static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const REAL *drive) {
     const Problem *p = b->p;
+    const REAL *before = t == 0 && !p->initial_state ? 0 : b->h + t * b->stride; /* null: all states are 0 */
     Cursor after = c;
     for (int panel = 0; panel < b->live[t]; panel += 4) {
         const int vectors = b->live[t] - panel < 4 ? b->live[t] - panel : 4, from = panel * LANES;
         const Step s = {
-            .before = b->h + t * b->stride + from, .after = b->h + (t + 1) * b->stride + from, .base = b->base + from,
+            .before = before ? before + from : 0, .after = b->h + (t + 1) * b->stride + from, .base = b->base + from,
             .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0, .noise = p->noise ? b->noise + from : 0,
             .fixation = b->fixation + t * b->width + from, .drive = drive, .places = places(b->active[t], panel),
             .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input, .leak = (REAL)p->leak,

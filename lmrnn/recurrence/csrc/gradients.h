@@ -116,6 +116,23 @@ static void readout_bias_gradient(const Block *b, int64_t listed) {
     }
 }
 
+enum { AHEAD = 1 }; /* pairs */
+
+/* Ask for a neuron's history: its time steps lie too far apart for the processor to foresee that they will be used. */
+INLINE void ask_for(const REAL *history, const int64_t *at, int64_t count) {
+    for (int64_t i = 0; i < count; i++) __builtin_prefetch(history + at[i], 0, 2);
+    __asm__ volatile(""); /* gcc drops calls of a function that does nothing but prefetch */
+}
+
+/* Ask for what a pair is the first to use: its own deltas, and the states of its fresh columns; returns what follows. */
+static const int32_t *ask_for_pair(const Block *b, const Products *p, int64_t pair, const int32_t *fresh) {
+    const Pairs *pairs = &b->p->rows;
+    for (int r = 0; r < 2 && pairs->rows[2 * pair + r] >= 0; r++)
+        ask_for(b->delta + pairs->rows[2 * pair + r] * b->width, p->at, p->count);
+    for (int32_t i = pairs->fresh_counts[pair]; i > 0; i--) ask_for(b->h + *fresh++ * b->width, p->at, p->count);
+    return fresh;
+}
+
 /* All gradients that are sums over time steps and trials, pair of rows by pair of rows, so that a neuron's states and
  * deltas are used for all of them while they are in the cache. The recurrent ones stay in order of use; the first time
  * step counts for them only where there is an initial state. */
@@ -124,7 +141,11 @@ static __attribute__((noinline)) void weight_gradients(const Block *b, int64_t l
     const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width};
     Cursor c = begin(&b->p->rows, 0);
     REAL *out = b->weight_gradient;
-    for (int64_t pair = 0; pair < b->p->rows.pairs; pair++, advance(&c)) {
+    const int64_t pairs = b->p->rows.pairs;
+    const int32_t *fresh = b->p->rows.fresh;
+    int64_t asked = b->strip < b->neurons ? 0 : pairs; /* a small network's history is in the cache anyway */
+    for (int64_t pair = 0; pair < pairs; pair++, advance(&c)) {
+        for (; asked < pairs && asked <= pair + AHEAD; asked++) fresh = ask_for_pair(b, &p, asked, fresh);
         const int32_t *columns = c.columns;
         out = run_dots(&p, c.rows[0], c.rows[1], columns, c.counts[0], out);
         out = run_dots(&p, c.rows[0], -1, columns + c.counts[0], c.counts[1], out);

@@ -16,6 +16,8 @@ typedef struct {
     const int32_t *counts;  /* (pairs, 3) */
     const int32_t *columns; /* runs of all pairs, end to end */
     const int64_t *order;   /* (synapses,) */
+    const int32_t *fresh;        /* the columns in order of their first use */
+    const int32_t *fresh_counts; /* (pairs,): how many of them each pair is the first to use */
 } Pairs;
 
 /* Six parameters, or their gradients, of the precision the kernel is called in. */

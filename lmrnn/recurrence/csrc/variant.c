@@ -25,9 +25,8 @@ static __attribute__((noinline)) void arrange_readout(const Block *b) {
 static void start_block(Block *b) {
     const Problem *p = b->p;
     for (int64_t s = 0; s < b->width; s++) b->task[s] = -1;
-    clear(b->base, b->neurons * b->width);
+    if (b->size < b->width) clear(b->base, b->neurons * b->width); /* else all of it is written at the first time step */
     if (p->initial_state) transpose_in(b, p->initial_state, b->h);
-    else clear(b->h, b->neurons * b->width);
     b->changed = 0;
     b->steps = p->lengths[b->members[0]];
     read_inputs(b);

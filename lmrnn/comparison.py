@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CONNECTIVITY = ["connectivity", "kind", "radius", "boundary", "density", "synapses"]
 FIRST_AXES = ["tasks", "trials_per_task", "layout", "network_neurons"]
 _NO_AXES = {*CONNECTIVITY, "neurons", "seed", "learning_rate"}
+# often changed together with another axis that says more: with how long is trained, with how the weights are drawn
+_FOLLOWERS = {"evaluate_every", "initial_scale"}
 # what each panel says of its axes, in this order, as far as it tells panels apart
 _NAMES = {
     "tasks": "{} tasks",
@@ -65,8 +67,7 @@ def _varying_axes(runs: pd.DataFrame) -> list[str]:
     """Axes of the grid, apart from connectivity, learning rate and seed, that take more than one value."""
     columns = list(runs.columns)
     settings = [name for name in columns[: columns.index("status")] if name not in _NO_AXES]
-    # how often is evaluated goes with how long is trained, which says more
-    others = sorted((name for name in settings if name not in FIRST_AXES), key=lambda name: name == "evaluate_every")
+    others = sorted((name for name in settings if name not in FIRST_AXES), key=lambda name: name in _FOLLOWERS)
     ordered = [*FIRST_AXES, *others]
     return [name for name in ordered if runs[name].nunique(dropna=False) > 1]
 

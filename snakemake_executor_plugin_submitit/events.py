@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 EVENTS = "cells.jsonl"
-STARTED, DONE, FAILED, INTERRUPTED, LOST = "started", "done", "failed", "interrupted", "lost"
-KILLED = "killed"
+STARTED, DONE, FAILED, INTERRUPTED = "started", "done", "failed", "interrupted"
+KILLED, LOST = "killed", "lost"
 
 
 def write_event(folder: Path, key: str, event: str, reason: str = "") -> None:

@@ -192,7 +192,7 @@ class Executor(RemoteExecutor):
             ended = (DONE, FAILED)
             settled = all(events[job_id].get(other, ("", ""))[0] in ended for other in flight.task.keys)
             event = events[job_id].get(key, ("", ""))
-            outcomes[key] = self.judge.judge(flight.task.path(self.base), states[job_id], event, settled)
+            outcomes[key] = self.judge.judge(flight.task.path(self.base), key, states[job_id], event, settled)
             if outcomes[key].kind == RUNNING and not is_dead(states[job_id]) and states[job_id] != UNKNOWN:
                 flight.attached = False
         self.logger.debug(f"submitit: looked at {len(tasks)} tasks in {time.monotonic() - started:.2f} s")

@@ -69,13 +69,15 @@ class Judge:
         self.grace, self.latency = grace, latency
         self._since: dict[tuple[str, str], float] = {}
 
-    def judge(self, task: Path, state: str, event: tuple[str, str], settled: bool) -> Outcome:
+    def judge(self, task: Path, cell: str, state: str, event: tuple[str, str], settled: bool) -> Outcome:
         """Outcome of one cell.
 
         Parameters
         ----------
         task : Path
             Its task's folder.
+        cell : str
+            Its key.
         state : str
             Its task's state.
         event : (str, str)
@@ -97,7 +99,7 @@ class Judge:
         if kind in (FAILED, LOST):
             return Outcome(FAILED, reason, alone=kind == LOST)
         if kind == KILLED:
-            return self._after_a_kill(task, state, reason)
+            return self._after_a_kill(task, cell, state, reason)
         if not dead:
             self._since.pop((str(task), "dead"), None)
             return Outcome(RUNNING)
@@ -106,11 +108,11 @@ class Judge:
             return self._after_death(task, state, kind, reason, waited > self.latency)
         return self._after_death(task, state, kind, reason, True) if waited > self.grace else Outcome(RUNNING)
 
-    def _after_a_kill(self, task: Path, state: str, reason: str) -> Outcome:
+    def _after_a_kill(self, task: Path, cell: str, state: str, reason: str) -> Outcome:
         """Outcome of a cell that was shot down, perhaps with its whole task, of which Slurm will then say why."""
         if not is_dead(state):
-            alone = self._waited(task, "kill") > KILL_SECONDS
-            return Outcome(FAILED, reason, alone=True) if alone else Outcome(RUNNING)
+            by_itself = self._waited(task, f"kill of {cell}") > KILL_SECONDS
+            return Outcome(FAILED, reason, alone=True) if by_itself else Outcome(RUNNING)
         if state in PERHAPS_FINAL:
             return Outcome(INTERRUPTED, reason)
         why = f"; Slurm's state {state}: {_ADVICE[state]}" if state in _ADVICE else ""

@@ -117,8 +117,7 @@ class Pack:
         tuple of CellJob
             In their order.
         """
-        outcomes = read_events(Path(self.folder))
-        ended = (DONE, FAILED, KILLED)
+        outcomes, ended = read_events(Path(self.folder)), (DONE, FAILED, KILLED)
         return tuple(cell for cell in self.cells if outcomes.get(cell.key, ("", ""))[0] not in ended)
 
     def outlast(self) -> None:

@@ -142,7 +142,7 @@ def test_done_stays_done_in_a_tasks_events(tmp_path):
 def test_what_becomes_of_a_cell(tmp_path, state, event, outcome):
     judge = Judge(grace=0.0, latency=0.0)
     for _ in range(2):  # what is only final if it lasts has lasted on the second look
-        judged = judge.judge(tmp_path, state, (event, ""), settled=True)
+        judged = judge.judge(tmp_path, CELL["key"], state, (event, ""), settled=True)
     assert judged.kind == outcome
     if outcome == "failed" and event not in ("failed", "lost"):
         assert state in judged.reason
@@ -163,21 +163,30 @@ def test_what_becomes_of_a_cell(tmp_path, state, event, outcome):
 def test_a_cell_may_try_again_alone_when_its_whole_task_died(tmp_path, state, event, alone):
     judge = Judge(grace=0.0, latency=0.0)
     for _ in range(2):
-        judged = judge.judge(tmp_path, state, (event, ""), settled=False)
+        judged = judge.judge(tmp_path, CELL["key"], state, (event, ""), settled=False)
     assert (judged.kind, judged.alone) == ("failed", alone)
 
 
-def test_a_cell_shot_down_in_a_task_that_goes_on_tries_again_alone_and_one_shot_down_with_it_says_why(tmp_path):
-    judge = Judge(grace=0.0, latency=0.0)
+def test_a_cell_shot_down_with_its_task_says_why():
     event = ("killed", "its command died with <Signals.SIGKILL: 9>")
-    assert judge.judge(tmp_path, "RUNNING", event, settled=False).kind == "running"  # the task may be dying
-    judged = judge.judge(tmp_path, "OUT_OF_MEMORY", event, settled=True)
+    judged = Judge(grace=0.0, latency=0.0).judge(Path("nowhere"), "a", "OUT_OF_MEMORY", event, settled=True)
     assert judged.alone
     assert "SIGKILL" in judged.reason
     assert "mem_mb" in judged.reason
-    judge._since = dict.fromkeys(judge._since, time.monotonic() - 60)
-    judged = judge.judge(tmp_path, "RUNNING", event, settled=False)
-    assert (judged.kind, judged.alone) == ("failed", True)
+
+
+def test_each_cell_shot_down_in_a_task_that_goes_on_waits_for_the_tasks_end_and_then_tries_again_alone(monkeypatch):
+    judge, event, now = Judge(grace=0.0, latency=0.0), ("killed", "SIGKILL"), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def outcome(cell):
+        judged = judge.judge(Path("nowhere"), cell, "RUNNING", event, settled=False)
+        return judged.kind, judged.alone
+
+    assert outcome("a") == ("running", False)  # the task may be dying
+    now[0] += 60
+    assert outcome("a") == ("failed", True)
+    assert outcome("b") == ("running", False)
 
 
 @pytest.mark.parametrize(
@@ -221,10 +230,10 @@ def test_ctrl_c_ends_the_processes_of_a_local_run_and_the_next_one_goes_on(tmp_p
 
 def test_a_report_that_is_late_is_waited_for_and_a_requeue_too(tmp_path):
     judge = Judge(grace=100.0, latency=100.0)
-    assert judge.judge(tmp_path, "COMPLETED", ("started", ""), settled=True).kind == "running"
-    assert judge.judge(tmp_path, "COMPLETED", ("done", ""), settled=True).kind == "done"
-    assert judge.judge(tmp_path, "NODE_FAIL", ("started", ""), settled=True).kind == "running"
-    assert judge.judge(tmp_path, "PENDING", ("started", ""), settled=True).kind == "running"
+    assert judge.judge(tmp_path, CELL["key"], "COMPLETED", ("started", ""), settled=True).kind == "running"
+    assert judge.judge(tmp_path, CELL["key"], "COMPLETED", ("done", ""), settled=True).kind == "done"
+    assert judge.judge(tmp_path, CELL["key"], "NODE_FAIL", ("started", ""), settled=True).kind == "running"
+    assert judge.judge(tmp_path, CELL["key"], "PENDING", ("started", ""), settled=True).kind == "running"
 
 
 def test_resources_become_a_request():

@@ -72,7 +72,9 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     b->p = p;
     b->neurons = N;
     b->width = width;
-    b->stride = cells + 37 * 64 / real; /* an odd number of cache lines: a neuron's time steps fall into different sets */
+    /* An odd number of cache lines more, so that a neuron's time steps fall into different sets of the first-level cache;
+     * and many, so that in the second-level cache they do not crowd the sets of its neighbours. */
+    b->stride = cells + 37 * 64 / real;
     /* A small network takes the inputs of several time steps together. A large one takes them time step by time step,
      * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache.
      * A multiple of 16: every row of `drive` must begin at a vector's boundary. */

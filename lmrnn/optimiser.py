@@ -35,8 +35,14 @@ class Adam:
         return [parameter.grad for parameter in self.parameters]
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move the parameters by their gradients."""
+    def step(self, skip: torch.Tensor | None = None) -> None:
+        """Move the parameters by their gradients.
+
+        Parameters
+        ----------
+        skip : Tensor (), optional
+            On the parameters' device, float32: where it is 1 this step does nothing, 0 lets it be.
+        """
         constants = {
             "beta1": 0.9,
             "beta2": 0.999,
@@ -46,7 +52,7 @@ class Adam:
             "maximize": False,
         }
         state = self.first, self.second, [], self.steps
-        adam(self.parameters, self.gradients, *state, fused=True, lr=self.learning_rate, **constants)
+        adam(self.parameters, self.gradients, *state, fused=True, found_inf=skip, lr=self.learning_rate, **constants)
 
 
 def clip(gradients: list[torch.Tensor], limit: float) -> None:
@@ -67,3 +73,19 @@ def clip(gradients: list[torch.Tensor], limit: float) -> None:
     if norm > limit:
         for gradient in gradients:
             gradient *= limit / norm
+
+
+def clip_unread(gradients: list[torch.Tensor], limit: float) -> None:
+    """As `clip`, without reading a number back from the device: for a step that is captured into a CUDA graph.
+
+    Parameters
+    ----------
+    gradients : list of Tensor
+        Of any shapes, on one device.
+    limit : float
+        Largest Euclidean norm, > 0.
+    """
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    factor = torch.where(norm > limit, limit / norm, torch.ones_like(norm))  # 1 for NaN, as `clip`
+    for gradient in gradients:
+        gradient *= factor

@@ -28,12 +28,13 @@ from lmrnn.connectivity import build_connectivity
 from lmrnn.errors import ConfigError, Interrupted, ResourceError
 from lmrnn.evaluation import always_fixate, evaluate
 from lmrnn.network import LMRNN
-from lmrnn.optimiser import Adam, clip
+from lmrnn.optimiser import Adam
 from lmrnn.progress import Progress
 from lmrnn.provenance import Stopwatch, now, peak_memory_mb, provenance
-from lmrnn.recurrence import choose_path, get_path
+from lmrnn.recurrence import choose_path
 from lmrnn.seeds import torch_seed
 from lmrnn.storage import temporaries
+from lmrnn.training_step import make_step
 
 if TYPE_CHECKING:
     from lmrnn.datasets import Dataset
@@ -53,6 +54,8 @@ class Compute:
         ``cpu``, ``cuda``, or ``auto``: a GPU where there is one.
     path : str
         Path of the recurrence (`lmrnn.recurrence`), or ``auto``.
+    cuda_graphs : bool
+        Whether the dense path on a GPU replays its steps as CUDA graphs (`lmrnn.training_step`).
     checkpoint_seconds : float
         Time between two checkpoints, in seconds.
     progress : bool
@@ -62,6 +65,7 @@ class Compute:
     threads: int = 1
     device: str = "cpu"
     path: str = "auto"
+    cuda_graphs: bool = True
     checkpoint_seconds: float = 60.0
     progress: bool = False
 
@@ -157,6 +161,9 @@ class Training:
         self.path = choose_path(self.network, device, compute.path)
         self.noise = torch.Generator().manual_seed(torch_seed(seed, "noise"))
         self.optimiser = Adam(self.network.parameters(), self.settings["learning_rate"])
+        self.training_step = make_step(
+            self.network, self.optimiser, self.settings["gradient_clip"], self.path, compute.cuda_graphs
+        )
         self.batches = _batches(self.settings, Trials.of(train_set, device), seed)
         self.validation = Trials.of(validation_set, device)
 
@@ -181,13 +188,10 @@ class Training:
         with self.watch.timing("training"):
             batch = self.batches.next()
             noise = self.network.draw_noise(*batch.labels.shape, self.noise)
-            loss = get_path(self.path).loss_and_gradients(self.network, batch, noise=noise)
+            loss = self.training_step.take(batch, noise)
             self.step += 1
-            self.loss_sum, self.loss_count = self.loss_sum + loss.item(), self.loss_count + 1
-            self.diverged = not math.isfinite(self.loss_sum)
-            if not self.diverged:
-                clip(self.optimiser.gradients, self.settings["gradient_clip"])
-                self.optimiser.step()
+            self.loss_sum, self.loss_count = self.loss_sum + loss, self.loss_count + 1
+            self.diverged = not math.isfinite(loss)
 
     def evaluate(self) -> None:
         """Append one row to the history: the mean loss since the last one, and the validation measures."""
@@ -224,7 +228,8 @@ class Training:
         history = {column: np.asarray(values) for column, values in self.history.items()}
         origin = {
             **provenance(self.watch, _device_name(self.network.bias.device)),
-            **{"path": self.path, "threads": self.compute.threads, "restarts": self.restarts, "started": self.started},
+            **{"path": self.path, "cuda_graphs": self.training_step.captured, "threads": self.compute.threads},
+            **{"restarts": self.restarts, "started": self.started},
             "peak_memory_mb": max(self.peak_memory_mb, peak_memory_mb()),
             "always_fixate_step_accuracy": fixate.step_accuracy,
             "always_fixate_decision_accuracy": fixate_accuracy,

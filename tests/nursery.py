@@ -20,7 +20,7 @@ import time
 
 import h5py
 
-from lmrnn import checkpoint, evaluation, pipeline, storage, training
+from lmrnn import checkpoint, evaluation, pipeline, storage, training, training_step
 from lmrnn.command import EXIT_INTERRUPTED
 from lmrnn.config import load_config
 from lmrnn.errors import Interrupted
@@ -42,7 +42,7 @@ POINTS = {
     "replace": (os, "replace"),
     "counts": (evaluation, "trial_counts"),
     "remove": (checkpoint, "remove"),
-    "clip": (training, "clip"),
+    "clip": (training_step, "clip"),
 }
 
 

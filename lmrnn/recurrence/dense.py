@@ -43,7 +43,7 @@ def _slope(f: Tensor, nonlinearity: str) -> Tensor:
         return (f > 0).to(f)
     if nonlinearity == "tanh":
         return 1 - f * f
-    return torch.where(f > 20, 1, -torch.expm1(-f))  # torch's softplus is the identity above 20
+    return torch.expm1(-f).neg_().masked_fill_(f > 20, 1)  # torch's softplus is the identity above 20
 
 
 def _unroll(
@@ -121,9 +121,8 @@ def loss_and_gradients(
     loss, dlogits = _loss(logits, batch.labels.flatten())
     deltas = _deltas(network, values, (dlogits @ network.readout).view_as(values), weights).flatten(0, 1)
 
-    rules = F.one_hot(batch.rule.flatten(), network.n_tasks).to(
-        deltas
-    )  # a product, not a scatter: same bytes every time
+    tasks = torch.arange(network.n_tasks, device=deltas.device)
+    rules = (batch.rule.flatten()[:, None] == tasks).to(deltas)  # a product, not a scatter: same bytes every time
     network.readout.grad, network.readout_bias.grad = dlogits.T @ after, dlogits.sum(0)
     network.input.grad = deltas.T @ batch.observations.to(deltas).flatten(0, 1)
     network.rule.grad, network.bias.grad = deltas.T @ rules, deltas.sum(0)

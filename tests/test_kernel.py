@@ -103,10 +103,12 @@ def test_a_trial_alone_and_in_a_batch_has_the_same_logits():
 
 
 @compiled
+@pytest.mark.parametrize("leak", [0.5, 1.0])
+@pytest.mark.parametrize("tasks", [3, 32, 33])
 @pytest.mark.parametrize("neurons", [289, 400, 529, 1156])
-def test_networks_of_uneven_chunks_or_more_than_one_strip_of_rows_equal_the_reference(neurons):
+def test_networks_of_uneven_chunks_or_more_than_one_strip_of_rows_equal_the_reference(neurons, tasks, leak):
     connectivity = build_connectivity({"kind": "local", "radius": 3, "boundary": "torus"}, neurons)
-    network, batch = LMRNN(connectivity, 3, leak=0.5, initialisation="gaussian"), random_batch(7, 70, 3)
+    network, batch = LMRNN(connectivity, tasks, leak=leak, initialisation="gaussian"), random_batch(7, 70, tasks)
     right, wide = doubled(network, batch)
     loss = kernel.loss_and_gradients(network, batch)
     assert distance(loss, reference.loss_and_gradients(right, wide)) <= 1e-6

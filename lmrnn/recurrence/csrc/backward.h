@@ -7,18 +7,21 @@
 /* As Step in forward.h. */
 typedef struct {
     const REAL *later, *after, *slope, *dlogits, *readout;
+    const char *signs;
     REAL *delta, *carry, *packed;
     Places places;
     int64_t width, chunk_stride;
     REAL leak;
+    int large;
 } Back;
 
 /* delta = leak f'(z) (the gradient by h), where f' comes from h itself (RELU, TANH) or was kept (SOFTPLUS: any). */
-INLINE void finish_delta(const Back *s, int64_t n, vec *sum, const int vectors, const int from_state) {
+INLINE void finish_delta(const Back *s, int64_t n, vec *sum, const int vectors, const int from_state, const int large) {
     UNROLL for (int v = 0; v < vectors; v++) {
         const int64_t at = n * s->width + v * LANES;
         if (from_state == RELU) {
-            sum[v] = keep_positive(load(s->after + at), sum[v]);
+            if (large && s->signs) sum[v] = keep_signs(s->signs + at / 8, sum[v]);
+            else sum[v] = keep_positive(load(s->after + at), sum[v]);
         } else if (from_state == TANH) {
             sum[v] *= 1 - load(s->after + at) * load(s->after + at);
         } else {
@@ -36,11 +39,13 @@ INLINE void finish_delta(const Back *s, int64_t n, vec *sum, const int vectors, 
     UNROLL for (int v = 0; v < vectors; v++) compress(packed + s->places.offset[v], s->places.bits[v], sum[v]);
 }
 
-INLINE Cursor backward_panel(const Back *step, Cursor c, int64_t pairs, const int vectors, const int from_state) {
+INLINE Cursor backward_panel(const Back *step, Cursor c, int64_t pairs, const int vectors, const int from_state,
+                             const int large) {
     const Back s = *step;
     for (; pairs > 0; pairs--, advance(&c)) {
         const int64_t n0 = c.rows[0], n1 = c.rows[1] >= 0 ? c.rows[1] : n0;
         const REAL *w0 = s.readout + n0 * CLASS_ROWS, *w1 = s.readout + n1 * CLASS_ROWS;
+        if (large) ask_ahead(&c, s.delta, s.later, s.width, vectors);
         vec first[4] = {{0}}, second[4] = {{0}};
         for (int k = 0; k < CLASSES; k++)
             UNROLL for (int v = 0; v < vectors; v++) {
@@ -50,22 +55,23 @@ INLINE Cursor backward_panel(const Back *step, Cursor c, int64_t pairs, const in
                 second[v] += w1[k] * x;
             }
         if (s.later) gather(c, s.later, s.width, vectors, first, second);
-        finish_delta(&s, n0, first, vectors, from_state);
-        if (n1 != n0) finish_delta(&s, n1, second, vectors, from_state);
+        finish_delta(&s, n0, first, vectors, from_state, large);
+        if (n1 != n0) finish_delta(&s, n1, second, vectors, from_state, large);
     }
     return c;
 }
 
-#define BACKWARD(name, from_state)                                                      \
+#define BACKWARD(name, from_state, large)                                                \
     static Cursor backward_##name(const Back *s, Cursor c, int64_t pairs, int vectors) { \
-        if (vectors == 4) return backward_panel(s, c, pairs, 4, from_state);            \
-        if (vectors == 3) return backward_panel(s, c, pairs, 3, from_state);            \
-        if (vectors == 2) return backward_panel(s, c, pairs, 2, from_state);            \
-        return backward_panel(s, c, pairs, 1, from_state);                              \
+        if (vectors == 4) return backward_panel(s, c, pairs, 4, from_state, large);      \
+        if (vectors == 3) return backward_panel(s, c, pairs, 3, from_state, large);      \
+        if (vectors == 2) return backward_panel(s, c, pairs, 2, from_state, large);      \
+        return backward_panel(s, c, pairs, 1, from_state, large);                        \
     }
-BACKWARD(relu, RELU)
-BACKWARD(tanh, TANH)
-BACKWARD(any, SOFTPLUS)
+BACKWARD(relu, RELU, 0)
+BACKWARD(relu_large, RELU, 1)
+BACKWARD(tanh, TANH, s->large)
+BACKWARD(any, SOFTPLUS, s->large)
 
 /* Trials that end between t and t + 1 have no delta at t + 1: it counts as 0. */
 static void clear_ended(const Block *b, int64_t t) {
@@ -86,9 +92,11 @@ static Cursor backward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, REAL *
             .slope = b->slope + t * b->stride + from, .dlogits = b->dlogits + t * CLASS_ROWS * b->width + from,
             .readout = b->readout, .delta = b->delta + t * b->stride + from, .leak = (REAL)p->leak,
             .carry = p->leak != 1 ? b->carry + from : 0, .places = places(b->active[t], panel), .packed = packed,
-            .width = b->width, .chunk_stride = b->chunk_stride,
+            .width = b->width, .chunk_stride = b->chunk_stride, .large = large(p),
+            .signs = has_signs(p) ? b->signs + (t * b->neurons * b->width + from) / 8 : 0,
         };
         if (needs_slope(p)) after = backward_any(&s, c, pairs, vectors);
+        else if (p->nonlinearity == RELU && s.large) after = backward_relu_large(&s, c, pairs, vectors);
         else if (p->nonlinearity == RELU) after = backward_relu(&s, c, pairs, vectors);
         else after = backward_tanh(&s, c, pairs, vectors);
     }

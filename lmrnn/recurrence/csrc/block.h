@@ -26,12 +26,13 @@ typedef struct {
     int32_t *live;          /* (steps,) vectors that hold trials still running */
     int64_t ends[WIDTH];    /* of each vector: the time step at which its last trial has ended */
     int32_t *label;         /* (steps, width), -1 = not in the loss */
-    int32_t *task;          /* (width,) the rule that `base` holds now */
+    int32_t *task;          /* (width,) the rule that holds now; -1 = no trial */
     REAL *h;                /* (steps + 1, neurons, width), steps apart by `stride`; h[0] is the initial state if any */
     REAL *delta;            /* (steps, neurons, width): gradient by what the nonlinearity is applied to */
     REAL *slope;            /* (steps, neurons, width): derivative of the nonlinearity, where h does not give it */
     REAL *carry;            /* (neurons, width): gradient that the leak carries back */
-    REAL *base;             /* (neurons, width): bias + rule */
+    REAL *base;             /* (neurons, width): bias + rule, where it is not picked from the weights */
+    char *signs;            /* (steps, neurons, width / 8 bytes): where h is > 0, if the backward pass takes it from there */
     REAL *noise;            /* (neurons, width) of one time step */
     REAL *dlogits;          /* (steps, CLASS_ROWS, width) */
     REAL *fixation;         /* (steps, width): channel 0 */
@@ -65,6 +66,17 @@ static void *take(Arena *a, int64_t bytes) {
 /* Whether the derivative of the nonlinearity must be kept: for relu and tanh without leak, h gives it. */
 static int needs_slope(const Problem *p) { return p->gradients && (p->nonlinearity == SOFTPLUS || p->leak != 1); }
 
+/* Whether the states of a time step are more than the caches near the core hold: then reading less is worth some work. */
+static int large(const Problem *p) { return p->neurons > 512; }
+
+/* Whether the backward pass takes the derivative from h's signs: a 32nd of what it would read of h itself. */
+static int has_signs(const Problem *p) {
+    return HAVE_SIGNS && large(p) && p->gradients && p->nonlinearity == RELU && p->leak == 1;
+}
+
+/* Whether bias + rule is picked from the weights at every time step, rather than kept for every neuron and trial. */
+static int picks_rule(const Problem *p) { return IS_FLOAT && large(p) && p->tasks <= TABLE; }
+
 /* Lay a block's arrays out from `start`; return the end. Not `guarded`, only the size is asked for. */
 static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int guarded) {
     Arena a = {start, guarded};
@@ -78,8 +90,8 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     /* A small network takes the inputs of several time steps together. A large one takes them time step by time step,
      * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache.
      * A multiple of 16: every row of `drive` must begin at a vector's boundary. */
-    b->chunk = N <= 512 ? 256 * 256 / (N > 256 ? N : 256) / 16 * 16 : 0;
-    b->strip = b->chunk ? N : STRIP;
+    b->chunk = large(p) ? 0 : 256 * 256 / (N > 256 ? N : 256) / 16 * 16;
+    b->strip = large(p) ? STRIP : N;
     b->chunk_stride = (b->chunk > WIDTH ? b->chunk : WIDTH) + 48;
     b->live = take(&a, T * 4);
     b->label = take(&a, T * width * 4);
@@ -97,7 +109,8 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     b->active_rows = take(&a, (T * width + 1) * RINGS * real);
     b->active_columns = take(&a, RINGS * b->chunk_stride * real);
     b->drive = take(&a, (b->strip + 4) * b->chunk_stride * real);
-    b->base = take(&a, cells * real);
+    b->base = take(&a, picks_rule(p) ? 0 : cells * real);
+    b->signs = take(&a, has_signs(p) ? T * cells / 8 : 0);
     b->noise = take(&a, (p->noise ? cells : 0) * real);
     b->carry = take(&a, (p->leak != 1 ? cells : 0) * real);
     b->slope = take(&a, needs_slope(p) ? T * b->stride * real : 0);
@@ -178,8 +191,9 @@ static int64_t chunk_end(const Block *b, int64_t t) {
     return end;
 }
 
-/* base[n, s] = bias[n] + rule[n, rule of s at t]; only trials whose rule changed are written, and noted. */
-static __attribute__((noinline)) void update_base(Block *b, int64_t t) {
+/* The rule of every trial at t, and base[n, s] = bias[n] + rule[n, rule of s]; only trials whose rule changed are written,
+ * and noted. */
+static __attribute__((noinline)) void update_rules(Block *b, int64_t t) {
     const Problem *p = b->p;
     const REAL *rule = p->values.rule, *bias = p->values.bias;
     const int64_t K = p->tasks, S = b->width;
@@ -191,6 +205,7 @@ static __attribute__((noinline)) void update_base(Block *b, int64_t t) {
         b->changes[b->changed++] = (Change){(int32_t)t, (int32_t)s, k};
         end++;
     }
+    if (picks_rule(p)) return;
     for (int64_t n = 0; change < end && n < b->neurons; n++)
         for (const Change *c = change; c < end; c++) b->base[n * S + c->s] = bias[n] + rule[n * K + c->k];
 }

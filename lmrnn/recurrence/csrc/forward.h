@@ -43,11 +43,14 @@ static __attribute__((noinline)) void drive_rows(Block *b, int64_t n0, int64_t n
 
 /* What the rows of one time step share; pointers begin at the first of the up to four vectors computed together. */
 typedef struct {
-    const REAL *before, *fixation, *drive, *noise, *base, *input;
+    const REAL *before, *fixation, *drive, *noise, *base, *input, *bias, *rule;
+    const int32_t *task; /* null: `base` has bias + rule */
     REAL *after, *slope;
+    char *signs;
     Places places;
-    int64_t width, chunk_stride;
+    int64_t width, chunk_stride, tasks;
     REAL leak;
+    int large;
 } Step;
 
 /* h = (1 - leak) h + leak f(z), and f'(z) where the backward pass cannot take it from h. */
@@ -69,11 +72,13 @@ INLINE void activate(const Step *s, int64_t at, vec z, const int nonlinearity) {
         f = before + s->leak * (f - before);
     }
     store(s->after + at, f);
+    if (s->signs) store_signs(s->signs + at / 8, f);
     if (s->slope) store(s->slope + at, slope);
 }
 
 /* `plain`: relu without leak and noise, the usual case, has no questions to ask in the innermost loop. */
-INLINE void finish_row(const Step *s, int64_t n, vec *sum, const int vectors, const int nonlinearity, const int plain) {
+INLINE void finish_row(const Step *s, int64_t n, vec *sum, const int vectors, const int nonlinearity, const int plain,
+                       const int large) {
     if (s->places.any) {
         const REAL *drive = s->drive + n * s->chunk_stride;
         UNROLL for (int v = 0; v < vectors; v++) sum[v] += expand(drive + s->places.offset[v], s->places.bits[v]);
@@ -81,7 +86,9 @@ INLINE void finish_row(const Step *s, int64_t n, vec *sum, const int vectors, co
     UNROLL for (int v = 0; v < vectors; v++) {
         const int64_t at = n * s->width + v * LANES;
         if (plain) {
-            store(s->after + at, relu(sum[v]));
+            const vec h = relu(sum[v]);
+            store(s->after + at, h);
+            if (large && s->signs) store_signs(s->signs + at / 8, h);
         } else {
             if (s->noise) sum[v] += load(s->noise + at);
             activate(s, at, sum[v], nonlinearity);
@@ -89,38 +96,48 @@ INLINE void finish_row(const Step *s, int64_t n, vec *sum, const int vectors, co
     }
 }
 
-INLINE void start_row(const Step *s, int64_t n, vec *sum, const int vectors) {
+INLINE void start_row(const Step *s, int64_t n, const word *task, vec *sum, const int vectors, const int large) {
     const REAL weight = s->input[n * CHANNELS];
-    UNROLL for (int v = 0; v < vectors; v++)
-        sum[v] = load(s->base + n * s->width + v * LANES) + weight * load(s->fixation + v * LANES);
+    if (large && s->task) {
+        const Table rule = read_table((const float *)s->rule + n * s->tasks, s->tasks);
+        const single bias = (single)spread(s->bias[n]);
+        UNROLL for (int v = 0; v < vectors; v++) sum[v] = (vec)add_picked(bias, rule, task[v]);
+    } else {
+        UNROLL for (int v = 0; v < vectors; v++) sum[v] = load(s->base + n * s->width + v * LANES);
+    }
+    UNROLL for (int v = 0; v < vectors; v++) sum[v] += weight * load(s->fixation + v * LANES);
 }
 
 INLINE Cursor forward_panel(const Step *step, Cursor c, int64_t pairs, const int vectors, const int nonlinearity,
-                            const int plain) {
+                            const int plain, const int large) {
     const Step s = *step; /* a copy, which the stores to the states cannot change */
+    word task[4] = {{0}};
+    if (large && s.task) UNROLL for (int v = 0; v < vectors; v++) task[v] = *(const word *)(s.task + v * LANES);
     for (; pairs > 0; pairs--, advance(&c)) {
         const int64_t n0 = c.rows[0], n1 = c.rows[1];
         vec first[4], second[4] = {{0}};
-        start_row(&s, n0, first, vectors);
-        if (n1 >= 0) start_row(&s, n1, second, vectors);
+        if (large) ask_ahead(&c, s.after, s.before, s.width, vectors);
+        start_row(&s, n0, task, first, vectors, large);
+        if (n1 >= 0) start_row(&s, n1, task, second, vectors, large);
         if (s.before) gather(c, s.before, s.width, vectors, first, second);
-        finish_row(&s, n0, first, vectors, nonlinearity, plain);
-        if (n1 >= 0) finish_row(&s, n1, second, vectors, nonlinearity, plain);
+        finish_row(&s, n0, first, vectors, nonlinearity, plain, large);
+        if (n1 >= 0) finish_row(&s, n1, second, vectors, nonlinearity, plain, large);
     }
     return c;
 }
 
-#define FORWARD(name, nonlinearity, plain)                                                \
-    static Cursor forward_##name(const Step *s, Cursor c, int64_t pairs, int vectors) {   \
-        if (vectors == 4) return forward_panel(s, c, pairs, 4, nonlinearity, plain);      \
-        if (vectors == 3) return forward_panel(s, c, pairs, 3, nonlinearity, plain);      \
-        if (vectors == 2) return forward_panel(s, c, pairs, 2, nonlinearity, plain);      \
-        return forward_panel(s, c, pairs, 1, nonlinearity, plain);                        \
+#define FORWARD(name, nonlinearity, plain, large)                                             \
+    static Cursor forward_##name(const Step *s, Cursor c, int64_t pairs, int vectors) {       \
+        if (vectors == 4) return forward_panel(s, c, pairs, 4, nonlinearity, plain, large);   \
+        if (vectors == 3) return forward_panel(s, c, pairs, 3, nonlinearity, plain, large);   \
+        if (vectors == 2) return forward_panel(s, c, pairs, 2, nonlinearity, plain, large);   \
+        return forward_panel(s, c, pairs, 1, nonlinearity, plain, large);                     \
     }
-FORWARD(plain, RELU, 1)
-FORWARD(relu, RELU, 0)
-FORWARD(softplus, SOFTPLUS, 0)
-FORWARD(tanh, TANH, 0)
+FORWARD(plain, RELU, 1, 0)
+FORWARD(plain_large, RELU, 1, 1)
+FORWARD(relu, RELU, 0, s->large)
+FORWARD(softplus, SOFTPLUS, 0, s->large)
+FORWARD(tanh, TANH, 0, s->large)
 
 /* States of the rows from cursor `c` on at time step t; returns the cursor after them. `drive` is that of row 0. */
 static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const REAL *drive) {
@@ -131,12 +148,15 @@ static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const R
         const int vectors = b->live[t] - panel < 4 ? b->live[t] - panel : 4, from = panel * LANES;
         const Step s = {
             .before = before ? before + from : 0, .after = b->h + (t + 1) * b->stride + from, .base = b->base + from,
+            .task = picks_rule(p) ? b->task + from : 0, .rule = p->values.rule, .bias = p->values.bias, .tasks = p->tasks,
+            .signs = has_signs(p) ? b->signs + (t * b->neurons * b->width + from) / 8 : 0, .large = large(p),
             .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0, .noise = p->noise ? b->noise + from : 0,
             .fixation = b->fixation + t * b->width + from, .drive = drive, .places = places(b->active[t], panel),
             .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input, .leak = (REAL)p->leak,
         };
         if (p->nonlinearity == TANH) after = forward_tanh(&s, c, pairs, vectors);
         else if (p->nonlinearity == SOFTPLUS) after = forward_softplus(&s, c, pairs, vectors);
+        else if (p->leak == 1 && !p->noise && s.large) after = forward_plain_large(&s, c, pairs, vectors);
         else if (p->leak == 1 && !p->noise) after = forward_plain(&s, c, pairs, vectors);
         else after = forward_relu(&s, c, pairs, vectors);
     }

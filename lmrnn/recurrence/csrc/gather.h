@@ -4,14 +4,22 @@
 
 #include "block.h"
 
+/* How many pairs before a large network's rows are needed they are asked for: where nothing was near, a time step's
+ * states come from far, page by page, and the processor foresees only what follows within a page. */
+enum { FRESH_AHEAD = 8, ROWS_AHEAD = 3 };
+
 /* Position inside a Pairs structure. */
 typedef struct {
     const int32_t *rows, *counts, *columns;
     const REAL *weights;
+    const int32_t *fresh, *fresh_counts; /* those of the pair FRESH_AHEAD pairs further on */
+    int64_t unasked;                     /* pairs whose fresh columns have not been asked for */
 } Cursor;
 
 INLINE Cursor begin(const Pairs *pairs, const REAL *weights) {
-    return (Cursor){pairs->rows, pairs->counts, pairs->columns, weights};
+    Cursor c = {pairs->rows, pairs->counts, pairs->columns, weights, pairs->fresh, pairs->fresh_counts, pairs->pairs};
+    for (int i = 0; i < FRESH_AHEAD && c.unasked > 0; i++, c.unasked--) c.fresh += *c.fresh_counts++;
+    return c;
 }
 
 INLINE void advance(Cursor *c) {
@@ -60,6 +68,20 @@ INLINE void gather(Cursor c, const REAL *x, int64_t width, const int vectors, ve
     gather_run(c.columns, shared, c.weights, x, width, 2, vectors, both);
     gather_run(c.columns + shared, own, c.weights + 2 * shared, x, width, 1, vectors, both);
     gather_run(c.columns + shared + own, c.counts[2], c.weights + 2 * shared + own, x, width, 1, vectors, both + 1);
+}
+
+INLINE void ask_for_row(const REAL *row, const int vectors, const int to_write) {
+    UNROLL for (int v = 0; v < vectors; v++) __builtin_prefetch(row + v * LANES, to_write, 3);
+}
+
+/* Ask for the rows that a later pair writes to, and for those of x (null: none) that it is the first to use. */
+INLINE void ask_ahead(Cursor *c, const REAL *written, const REAL *x, int64_t width, const int vectors) {
+    const REAL *ahead = written + (c->rows[0] + 2 * ROWS_AHEAD) * width;
+    ask_for_row(ahead, vectors, 1);
+    ask_for_row(ahead + width, vectors, 1);
+    if (!x || !c->unasked) return;
+    for (int32_t i = *c->fresh_counts++; i > 0; i--) ask_for_row(x + *c->fresh++ * width, vectors, 0);
+    c->unasked--;
 }
 
 /* Copy the vector of synapses into order of use. */

@@ -24,11 +24,40 @@ INLINE void dots(const REAL *const *d, const REAL *const *x, const int64_t *at_d
     UNROLL for (int c = 0; c < columns; c++) UNROLL for (int r = 0; r < rows; r++) out[c * rows + r] += total(sum[r][c]);
 }
 
+/* Histories are asked for AHEAD pairs before they are needed: their time steps lie too far apart for the processor to
+ * foresee it. AT_A_TIME cache lines at a time: it waits for no more than some twenty at once. */
+enum { AHEAD = 1, AT_A_TIME = 12, MOST_ASKED = 16 };
+
+typedef struct {
+    const REAL *of[MOST_ASKED]; /* the first `left` are still to be asked for, the last of them from offset `next` on */
+    int64_t left, next;
+} Asking;
+
 typedef struct {
     const REAL *h, *delta;
     const int64_t *at;
     int64_t count, width;
+    Asking *asking;
 } Products;
+
+/* Ask for up to `most` cache lines of the history whose turn it is. */
+INLINE void ask(const Products *p, int64_t most) {
+    Asking *a = p->asking;
+    if (!a->left) return;
+    const REAL *history = a->of[a->left - 1];
+    const int64_t end = a->next + most < p->count ? a->next + most : p->count;
+    for (int64_t i = a->next; i < end; i++) __builtin_prefetch(history + p->at[i], 0, 2);
+    __asm__ volatile(""); /* gcc drops calls of a function that does nothing but prefetch */
+    a->next = end < p->count ? end : 0;
+    a->left -= end == p->count;
+}
+
+/* Add a history to those to be asked for; one that was begun, or one too many, is asked for at once. */
+INLINE void will_ask(const Products *p, const REAL *history) {
+    Asking *a = p->asking;
+    if (a->next || a->left == MOST_ASKED) ask(p, p->count);
+    a->of[a->left++] = history;
+}
 
 #define DOTS(rows, columns) case columns: dots(d, x, p->at, p->at, p->count, rows, columns, out); break;
 
@@ -45,6 +74,7 @@ static REAL *run_dots(const Products *p, int64_t row0, int64_t row1, const int32
     const int rows = row1 >= 0 ? 2 : 1, most = rows == 2 ? 6 : 8;
     const REAL *d[2] = {p->delta + row0 * p->width, p->delta + (row1 >= 0 ? row1 : row0) * p->width}, *x[8];
     for (int portions = (count + most - 1) / most; portions > 0; portions--) {
+        ask(p, AT_A_TIME);
         const int now = (count + portions - 1) / portions;
         for (int c = 0; c < now; c++) x[c] = p->h + columns[c] * p->width;
         if (rows == 2) pair_dots(p, d, x, now, out);
@@ -116,20 +146,12 @@ static void readout_bias_gradient(const Block *b, int64_t listed) {
     }
 }
 
-enum { AHEAD = 1 }; /* pairs */
-
-/* Ask for a neuron's history: its time steps lie too far apart for the processor to foresee that they will be used. */
-INLINE void ask_for(const REAL *history, const int64_t *at, int64_t count) {
-    for (int64_t i = 0; i < count; i++) __builtin_prefetch(history + at[i], 0, 2);
-    __asm__ volatile(""); /* gcc drops calls of a function that does nothing but prefetch */
-}
-
-/* Ask for what a pair is the first to use: its own deltas, and the states of its fresh columns; returns what follows. */
-static const int32_t *ask_for_pair(const Block *b, const Products *p, int64_t pair, const int32_t *fresh) {
+/* Have asked for what a pair is the first to use: its own deltas, the states of its fresh columns; returns what follows. */
+static const int32_t *will_ask_for_pair(const Block *b, const Products *p, int64_t pair, const int32_t *fresh) {
     const Pairs *pairs = &b->p->rows;
     for (int r = 0; r < 2 && pairs->rows[2 * pair + r] >= 0; r++)
-        ask_for(b->delta + pairs->rows[2 * pair + r] * b->width, p->at, p->count);
-    for (int32_t i = pairs->fresh_counts[pair]; i > 0; i--) ask_for(b->h + *fresh++ * b->width, p->at, p->count);
+        will_ask(p, b->delta + pairs->rows[2 * pair + r] * b->width);
+    for (int32_t i = pairs->fresh_counts[pair]; i > 0; i--) will_ask(p, b->h + *fresh++ * b->width);
     return fresh;
 }
 
@@ -138,14 +160,15 @@ static const int32_t *ask_for_pair(const Block *b, const Products *p, int64_t pa
  * step counts for them only where there is an initial state. */
 static __attribute__((noinline)) void weight_gradients(const Block *b, int64_t listed) {
     const int64_t skip = b->p->initial_state ? 0 : b->live[0];
-    const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width};
+    Asking asking = {.left = 0};
+    const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width, &asking};
     Cursor c = begin(&b->p->rows, 0);
     REAL *out = b->weight_gradient;
     const int64_t pairs = b->p->rows.pairs;
     const int32_t *fresh = b->p->rows.fresh;
-    int64_t asked = b->strip < b->neurons ? 0 : pairs; /* a small network's history is in the cache anyway */
+    int64_t asked = large(b->p) ? 0 : pairs; /* a small network's history is in the cache anyway */
     for (int64_t pair = 0; pair < pairs; pair++, advance(&c)) {
-        for (; asked < pairs && asked <= pair + AHEAD; asked++) fresh = ask_for_pair(b, &p, asked, fresh);
+        for (; asked < pairs && asked <= pair + AHEAD; asked++) fresh = will_ask_for_pair(b, &p, asked, fresh);
         const int32_t *columns = c.columns;
         out = run_dots(&p, c.rows[0], c.rows[1], columns, c.counts[0], out);
         out = run_dots(&p, c.rows[0], -1, columns + c.counts[0], c.counts[1], out);

@@ -25,7 +25,7 @@ static __attribute__((noinline)) void arrange_readout(const Block *b) {
 static void start_block(Block *b) {
     const Problem *p = b->p;
     for (int64_t s = 0; s < b->width; s++) b->task[s] = -1;
-    if (b->size < b->width) clear(b->base, b->neurons * b->width); /* else all of it is written at the first time step */
+    if (b->size < b->width && !picks_rule(p)) clear(b->base, b->neurons * b->width); /* else it is all written at t = 0 */
     if (p->initial_state) transpose_in(b, p->initial_state, b->h);
     b->changed = 0;
     b->steps = p->lengths[b->members[0]];
@@ -47,7 +47,7 @@ static double run_forward(Block *b, REAL scale) {
         pack_columns(b, start, end);
         if (b->strip >= b->neurons) drive_rows(b, 0, b->neurons, b->active_start[end] - b->active_start[start]);
         for (int64_t t = start; t < end; t++) {
-            update_base(b, t);
+            update_rules(b, t);
             forward_step(b, t, start);
             write_states(b, t);
             if (!p->logits && !p->gradients) continue;

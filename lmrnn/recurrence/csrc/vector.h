@@ -67,6 +67,24 @@ INLINE vec keep_positive(vec y, vec x) {
 #endif
 }
 
+/* Signs: one bit a number, set where it is > 0; those of a vector fill LANES / 8 bytes. */
+#if defined(__AVX512F__)
+enum { HAVE_SIGNS = 1 };
+INLINE void store_signs(char *to, vec x) {
+    if (IS_FLOAT) *(uint16_t *)to = _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_GT_OQ);
+    else *(uint8_t *)to = _mm512_cmp_pd_mask((__m512d)x, _mm512_setzero_pd(), _CMP_GT_OQ);
+}
+/* x where the sign is set, else 0. */
+INLINE vec keep_signs(const char *from, vec x) {
+    return IS_FLOAT ? (vec)_mm512_maskz_mov_ps(*(const uint16_t *)from, (__m512)x)
+                    : (vec)_mm512_maskz_mov_pd(*(const uint8_t *)from, (__m512d)x);
+}
+#else
+enum { HAVE_SIGNS = 0 };
+INLINE void store_signs(char *to, vec x) { (void)to, (void)x; }
+INLINE vec keep_signs(const char *from, vec x) { return (void)from, x; }
+#endif
+
 INLINE vec larger(vec x, vec y) { return choose(x > y, x, y); }
 
 INLINE REAL total(vec x) {
@@ -98,6 +116,28 @@ BY_LANE(tanh_by_lane, tanh(a))
 
 typedef int32_t word __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef float single __attribute__((vector_size(VECTOR_BYTES), may_alias));
+
+/* A short row of floats in registers, to pick from by index. */
+typedef struct {
+    single low, high;
+} Table;
+#if defined(__AVX512F__)
+enum { TABLE = 32 }; /* floats that it holds */
+INLINE Table read_table(const float *row, int64_t count) {
+    const uint32_t there = (uint32_t)(((uint64_t)1 << count) - 1);
+    return (Table){(single)_mm512_maskz_loadu_ps((__mmask16)there, row),
+                   (single)_mm512_maskz_loadu_ps((__mmask16)(there >> 16), row + 16)};
+}
+/* x + the number at each index; 0 where the index is negative. */
+INLINE single add_picked(single x, Table t, word index) {
+    const __mmask16 there = _mm512_movepi32_mask(~(__m512i)index);
+    return (single)_mm512_maskz_add_ps(there, (__m512)x, _mm512_permutex2var_ps((__m512)t.low, (__m512i)index, (__m512)t.high));
+}
+#else
+enum { TABLE = 0 };
+INLINE Table read_table(const float *row, int64_t count) { return (void)row, (void)count, (Table){{0}, {0}}; }
+INLINE single add_picked(single x, Table t, word index) { return (void)t, (void)index, x; }
+#endif
 
 INLINE single exp_single(single x) {
     single low = (single){0} - 87.3f, high = (single){0} + 88.3f;

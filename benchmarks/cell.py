@@ -112,15 +112,15 @@ def side_by_side_row(steps: int, rounds: int) -> dict:
 
 def sheet(side: int, radius: float, steps: int) -> str:
     """Train a large sheet on the 20 tasks; JSON of seconds a step, synapses a neuron, first and last loss, memory."""
-    from benchmarks.step import OurStep, make_network, trials
+    from benchmarks.step import make_network, our_step, trials
     from lmrnn.batches import PaddedBatches
 
     torch.set_num_threads(1)
-    step = OurStep(make_network({"kind": "local", "radius": radius, "boundary": "torus"}, side * side))
+    step = our_step(make_network({"kind": "local", "radius": radius, "boundary": "torus"}, side * side))
     batches, losses = PaddedBatches(trials(), BATCH, 0), []
     began = time.process_time()
     for _ in range(steps):
-        losses.append(step(batches.next()))
+        losses.append(step.take(batches.next()))
     seconds = (time.process_time() - began) / steps
     degree = len(step.network.recurrent) / side**2
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

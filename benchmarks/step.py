@@ -23,9 +23,11 @@ from lmrnn.connectivity import Connectivity, build_connectivity
 from lmrnn.dataset_spec import DatasetSpec
 from lmrnn.generation import generate
 from lmrnn.network import LMRNN
-from lmrnn.recurrence import choose_path, get_path, kernel
+from lmrnn.optimiser import Adam
+from lmrnn.recurrence import choose_path, kernel
 from lmrnn.sweep import cells_of
 from lmrnn.tasks import battery_names
+from lmrnn.training_step import PlainStep
 
 DEFAULT_STUDY = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
 ROUNDS, TRIALS, TASKS = 9, 64, 20
@@ -54,19 +56,9 @@ def make_network(spec: dict, neurons: int) -> LMRNN:
     return LMRNN(build_connectivity(spec, neurons), TASKS)
 
 
-class OurStep:
-    """A step as `lmrnn.training` takes it."""
-
-    def __init__(self, network: LMRNN, path: str = "auto") -> None:
-        self.network, self.path = network, get_path(choose_path(network, "cpu", path))
-        self.optimiser = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
-
-    def __call__(self, batch: Batch) -> float:
-        """Take it; the loss."""
-        loss = self.path.loss_and_gradients(self.network, batch)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        return loss.item()
+def our_step(network: LMRNN, path: str = "auto") -> PlainStep:
+    """The step that `lmrnn.training` takes."""
+    return PlainStep(network, Adam(network.parameters(), 1e-3), 1.0, choose_path(network, "cpu", path))
 
 
 def usual(network: LMRNN, batch: Batch) -> Callable[[], object]:
@@ -129,9 +121,8 @@ def usual_rows(rounds: int) -> Iterator[dict]:
 def against_usual(size: dict, batch: Batch, rounds: int) -> dict:
     """One network's step against the usual loop's."""
     network = make_network(**size)
-    step = OurStep(network)
-    path = step.path.__name__.split(".")[-1]
-    return take_turns(lambda: step(batch), usual(network, batch), rounds) | {"path": path}
+    step = our_step(network)
+    return take_turns(lambda: step.take(batch), usual(network, batch), rounds) | {"path": step.path}
 
 
 def padded_row(rounds: int) -> dict:
@@ -144,19 +135,21 @@ def padded_row(rounds: int) -> dict:
 def torch_row(rounds: int) -> dict:
     """A full network on the path that is chosen for it against the quicker of the plain torch paths."""
     batch, network = unpadded_batch(30), make_network({"kind": "full"}, 256)
-    steps = {name: OurStep(make_network({"kind": "full"}, 256), name) for name in ("dense", "reference")}
-    seconds = {name: min(cpu_seconds(lambda s=step: s(batch), 3) for _ in range(5)) for name, step in steps.items()}
-    best, ours = steps[min(seconds, key=seconds.get)], OurStep(network)
+    steps = {name: our_step(make_network({"kind": "full"}, 256), name) for name in ("dense", "reference")}
+    seconds = {
+        name: min(cpu_seconds(lambda s=step: s.take(batch), 3) for _ in range(5)) for name, step in steps.items()
+    }
+    best, ours = steps[min(seconds, key=seconds.get)], our_step(network)
     question = "how many times faster than the best plain torch path is a full network's step, N = 256, T = 30?"
-    return {"question": question, "goal": 1.0} | take_turns(lambda: ours(batch), lambda: best(batch), rounds)
+    return {"question": question, "goal": 1.0} | take_turns(lambda: ours.take(batch), lambda: best.take(batch), rounds)
 
 
 def growth_row(rounds: int) -> dict:
     """Whether the cost follows the synapses."""
     batch = unpadded_batch(10)
-    small, large = (OurStep(make_network(**local(neurons, 3.65))) for neurons in (4096, 16384))
+    small, large = (our_step(make_network(**local(neurons, 3.65))) for neurons in (4096, 16384))
     question = "how many times as long as at N = 4,096 (theirs) is a step at N = 16,384 (ours), 45 synapses a neuron?"
-    row = take_turns(lambda: large(batch), lambda: small(batch), rounds, least=0.2)
+    row = take_turns(lambda: large.take(batch), lambda: small.take(batch), rounds, least=0.2)
     spread = tuple(sorted(1 / ratio for ratio in row["spread"]))
     return {"question": question, "goal": 4.2, "better": "lower"} | row | {"ratio": 1 / row["ratio"], "spread": spread}
 
@@ -168,8 +161,8 @@ def study_row(rounds: int) -> dict:
     specs = {cell.connectivity_label: cell.spec["connectivity"] for cell in cells}.values()
 
     def steps(path: str) -> Callable[[], object]:
-        taken = [OurStep(make_network(spec, 256), path) for spec in specs]
-        return lambda: [step(batch) for step in taken]
+        taken = [our_step(make_network(spec, 256), path) for spec in specs]
+        return lambda: [step.take(batch) for step in taken]
 
     question = "how many times cheaper are the default study's steps than by torch's dense products?"
     return {"question": question, "goal": 2} | take_turns(steps("auto"), steps("dense"), rounds)

@@ -13,8 +13,10 @@ MAY_IMPORT = {
     "submitit": set(),
     "matplotlib": {"figures"},
     "h5py": {"storage", "datasets", "cells", "checkpoint"},
-    "torch": {"recurrence", "network", "batches", "training", "training_step", "optimiser", "evaluation", "checkpoint"}
-    | {"analysis"},
+    "torch": {
+        *("recurrence", "network", "batches", "training", "training_step", "optimiser"),
+        *("evaluation", "checkpoint", "analysis"),
+    },
 }
 
 

@@ -113,7 +113,7 @@ def submission_rows(cells: int = 1_000) -> list[dict]:
         finally:
             # The held tasks stay for the polls below; the driver is of no more use.
             driver.kill()
-            driver.wait()
+            driver.communicate()
         base = folder / ".lmrnn" / "dispatch"
         submissions = Ledger(base).replay()[1]
         tasks = [task for tasks in submissions.values() for task in tasks]
@@ -138,8 +138,8 @@ def poll_seconds(base: Path, tasks: list) -> float:
     start = time.perf_counter()
     known = states({task.job_id for task in tasks})
     for task in tasks:
-        event = read_events(task.path(base))[task.keys[0]]
-        judge.judge(task.path(base), known[task.job_id], event, settled=False)
+        key = task.keys[0]
+        judge.judge(task.path(base), key, known[task.job_id], read_events(task.path(base))[key], settled=False)
     return time.perf_counter() - start
 
 
@@ -149,7 +149,11 @@ def cpu_rows(cells: int = 64) -> list[dict]:
         folder = Path(name)
         write_cells(folder, cells, pack=PACK)
         before = children_cpu()
-        subprocess.run(snakemake(folder), cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
+        with (folder / "driver.log").open("w+") as log:
+            done = subprocess.run(snakemake(folder), cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log)
+            log.seek(0)
+            if done.returncode:
+                raise RuntimeError(f"the sweep to be measured failed:\n{log.read()[-5000:]}")
         driver = children_cpu() - before
         base = folder / ".lmrnn" / "dispatch"
         arrays = {task.job_id.split("_")[0] for tasks in Ledger(base).replay()[1].values() for task in tasks}

@@ -147,7 +147,8 @@ def cpu_rows(cells: int = 64) -> list[dict]:
     """CPU seconds and files of cells that run in packs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_cells(folder, cells, pack=PACK)
+        pack = min(PACK, cpus_of_a_node())
+        write_cells(folder, cells, pack=pack)
         before = children_cpu()
         with (folder / "driver.log").open("w+") as log:
             done = subprocess.run(snakemake(folder), cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log)
@@ -163,9 +164,15 @@ def cpu_rows(cells: int = 64) -> list[dict]:
         snakemakes = sum(1 for _ in (folder / ".snakemake" / "metadata").iterdir())
         outputs = sum(path.is_file() for place in ("out", "logs") for path in (folder / place).iterdir())
     return [
-        row(f"CPU seconds of the dispatch per cell, {PACK} in a task", (driver + in_tasks) / cells, 1, "s"),
+        row(f"CPU seconds of the dispatch per cell, {pack} in a task", (driver + in_tasks) / cells, 1, "s"),
         row("files per finished cell (result, log, Snakemake's note)", (left + snakemakes + outputs) / cells, 5, ""),
     ]
+
+
+def cpus_of_a_node() -> int:
+    """CPUs of the largest node: a pack takes one for each of its cells."""
+    nodes = subprocess.run(["sinfo", "--noheader", "--format=%c"], capture_output=True, text=True, check=True).stdout
+    return max(int(cpus.rstrip("+")) for cpus in nodes.split())
 
 
 def total_cpu(arrays: set[str]) -> float:

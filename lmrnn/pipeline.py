@@ -98,8 +98,7 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
         finished = _finished(cell, path, log)
         if finished is None:
             data = ensure_datasets(cell, results)
-            names = ("threads", "device", "path", "cuda_graphs", "checkpoint_seconds")
-            settings = Compute(**{name: compute[name] for name in names}, progress=progress)
+            settings = Compute.of(compute, progress)
             result = train(cell.spec, data["train"], data["validation"], data["test"], checkpoint, log, settings)
             write_cell(path, result)
             finished = result.status

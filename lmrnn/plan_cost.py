@@ -35,7 +35,7 @@ def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
     Parameters
     ----------
     compute : mapping
-        Section ``compute`` of the configuration: threads, device, path, CUDA graphs.
+        Section ``compute`` of the configuration.
 
     Returns
     -------
@@ -61,10 +61,9 @@ def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
                 count = trials if split == "train" else _MEASURED_TRIALS
                 generate_dataset(replace(cell.dataset(split), trials_per_task=count), path)
                 sets[split] = load_dataset(path)
-            settings = Compute(**{name: compute[name] for name in ("threads", "device", "path", "cuda_graphs")})
             spec = {**cell.spec, "training": training}
             data = sets["train"], sets["validation"], sets["test"]
-            result = train(spec, *data, log=lambda line: None, compute=settings)
+            result = train(spec, *data, log=lambda line: None, compute=Compute.of(compute))
         times, steps = result.history["training_seconds"], result.history["step"]
         measured = [index for index, step in enumerate(steps) if step >= first]
         begin, end = measured[0], measured[-1]

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -68,6 +68,12 @@ class Compute:
     cuda_graphs: bool = True
     checkpoint_seconds: float = 60.0
     progress: bool = False
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any], progress: bool = False) -> Compute:
+        """As the section ``compute`` of a configuration has it."""
+        named = {field.name: section[field.name] for field in fields(cls) if field.name != "progress"}
+        return cls(**named, progress=progress)
 
 
 def train(

@@ -115,6 +115,8 @@ class Judge:
             return Outcome(FAILED, reason, alone=True) if by_itself else Outcome(RUNNING)
         if state in PERHAPS_FINAL:
             return Outcome(INTERRUPTED, reason)
+        if state not in _CANCELLED and self._waited(task, "dead") <= self.latency:
+            return Outcome(RUNNING)  # like its neighbours that did not live to report: all go on together
         why = f"; Slurm's state {state}: {_ADVICE[state]}" if state in _ADVICE else ""
         return Outcome(FAILED, f"{reason}{why}{log_hint(task)}", alone=state not in _CANCELLED)
 

@@ -240,6 +240,7 @@ class PackBuilder:
         """
         unneeded = list(self.dag.get_unneeded_temp_files(job))
         targets = format_cli_arg("--target-jobs", encode_target_jobs_cli_args(job.get_target_spec()))
+        members = list(job.jobs) if job.is_group() else [job]
         return CellJob(
             key=job_key(job),
             target=targets.removeprefix("--target-jobs "),
@@ -247,7 +248,8 @@ class PackBuilder:
             inputs=tuple(str(path) for path in job.get_wait_for_files()),
             arguments=format_cli_arg("--unneeded-temp-files", unneeded, skip=not unneeded),
             threads=max(1, int(job.resources.get("_cores", 1))),
-            outputs=tuple(job_key(one) for one in (job.jobs if job.is_group() else [job])),
+            outputs=tuple(job_key(one) for one in members),
             earlier=earlier,
             same=same,
+            results=tuple(str(path) for one in members for path in one.output if path not in one.temp_output),
         )

@@ -51,6 +51,8 @@ class CellJob:
         Folder of the task in which it was before; empty if there is none.
     same : bool
         Whether what is done there is done here: it was the same job.
+    results : tuple of str
+        Files that are there once it is done: all outputs but temporary ones.
     """
 
     key: str
@@ -62,6 +64,7 @@ class CellJob:
     outputs: tuple[str, ...]
     earlier: str = ""
     same: bool = True
+    results: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,10 @@ class Pack:
             if _event(cell.earlier, cell.key) in ("", STARTED, LOST):
                 with task_lock(Path(cell.earlier)):
                     pass
-            if cell.same and _event(cell.earlier, cell.key) == DONE:
+            # Snakemake removes the outputs of a job that it takes for failed: a survivor that ends at that moment
+            # reports success, and yet nothing is left of it.
+            there = all(Path(self.workdir, output).exists() for output in cell.results)
+            if cell.same and there and _event(cell.earlier, cell.key) == DONE:
                 write_event(Path(self.folder), cell.key, DONE)
 
     def finish(self) -> int:

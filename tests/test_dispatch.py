@@ -18,6 +18,7 @@ from snakemake_executor_plugin_submitit.outcome import Judge
 from snakemake_executor_plugin_submitit.packing import memory_class
 from snakemake_executor_plugin_submitit.resources import parameters, parse_extra, signal_delay
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.task import CellJob, Pack
 
 SNAKEFILE = Path(__file__).parent / "slurm" / "workflow" / "Snakefile"
 CELL = {"key": "out/a.txt", "rule": "cell", "log": "logs/a.log"}
@@ -169,7 +170,9 @@ def test_a_cell_may_try_again_alone_when_its_whole_task_died(tmp_path, state, ev
 
 def test_a_cell_shot_down_with_its_task_says_why():
     event = ("killed", "its command died with <Signals.SIGKILL: 9>")
-    judged = Judge(grace=0.0, latency=0.0).judge(Path("nowhere"), "a", "OUT_OF_MEMORY", event, settled=True)
+    judge = Judge(grace=0.0, latency=0.0)
+    for _ in range(2):
+        judged = judge.judge(Path("nowhere"), "a", "OUT_OF_MEMORY", event, settled=True)
     assert judged.alone
     assert "SIGKILL" in judged.reason
     assert "mem_mb" in judged.reason
@@ -187,6 +190,32 @@ def test_each_cell_shot_down_in_a_task_that_goes_on_waits_for_the_tasks_end_and_
     now[0] += 60
     assert outcome("a") == ("failed", True)
     assert outcome("b") == ("running", False)
+
+
+def test_the_cells_of_a_dead_task_go_on_together_whichever_of_them_lived_to_report(monkeypatch):
+    judge, now = Judge(grace=0.0, latency=10.0), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def outcomes():
+        return [judge.judge(Path("nowhere"), cell, "FAILED", (cell, ""), False).kind for cell in ("killed", "started")]
+
+    assert outcomes() == ["running", "running"]
+    now[0] += 11
+    assert outcomes() == ["failed", "failed"]
+
+
+@pytest.mark.parametrize(("there", "same", "left"), [(True, True, 0), (False, True, 1), (True, False, 1)])
+def test_what_a_survivor_reports_as_done_counts_only_with_its_result(tmp_path, there, same, left):
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    write_event(folders[0], "a.txt", "done")
+    if there:
+        (tmp_path / "a.txt").touch()
+    cell = CellJob("a.txt", "cell:a", ("cell",), (), "", 1, ("a.txt",), str(folders[0]), same, results=("a.txt",))
+    pack = Pack((cell,), "", "", str(tmp_path), str(folders[1]), 1.0)
+    pack.outlast()
+    assert len(pack.left()) == left
 
 
 @pytest.mark.parametrize(

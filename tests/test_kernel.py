@@ -18,8 +18,8 @@ from lmrnn.connectivity import build_connectivity
 from lmrnn.errors import ConfigError
 from lmrnn.network import LMRNN
 from lmrnn.recurrence import kernel, reference
-from lmrnn.recurrence.pairs import pair_rows
-from tests.test_paths import distance, doubled, random_batch
+from lmrnn.recurrence.pairs import pair_rows, walk
+from tests.test_paths import distance, doubled, gradient, random_batch
 
 ROOT = Path(__file__).parents[1]
 compiled = pytest.mark.skipif(kernel.why_not() is not None, reason=f"{kernel.why_not()}")
@@ -114,6 +114,23 @@ def test_networks_of_uneven_chunks_or_more_than_one_strip_of_rows_equal_the_refe
     assert distance(loss, reference.loss_and_gradients(right, wide)) <= 1e-6
     for p, q in zip(network.parameters(), right.parameters(), strict=True):
         assert distance(p.grad, q.grad) <= 1e-6
+
+
+@compiled
+@pytest.mark.parametrize("boundary", ["torus", "open"])
+def test_a_very_large_network_equals_the_reference_and_gives_the_same_bytes_again(boundary):
+    """Several of its time steps are computed together."""
+    connectivity = build_connectivity({"kind": "local", "radius": 2.3, "boundary": boundary}, 4225)
+    assert walk(connectivity.post, connectivity.pre, 4225).together > 1
+    network, batch = LMRNN(connectivity, 3, initialisation="gaussian"), random_batch(7, 20, 3)
+    right, wide = doubled(network, batch)
+    right_loss = reference.loss_and_gradients(right, wide)
+    found = []
+    for _ in range(2):
+        assert distance(kernel.loss_and_gradients(network, batch), right_loss) <= 1e-6
+        assert distance(gradient(network), gradient(right)) <= 1e-6
+        found.append(gradient(network))
+    assert torch.equal(*found)
 
 
 @compiled

@@ -2,6 +2,8 @@
 
 import copy
 import os
+from contextlib import contextmanager
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from lmrnn.batches import Batch
 from lmrnn.connectivity import Connectivity, build_connectivity
 from lmrnn.errors import ConfigError
 from lmrnn.network import LMRNN
-from lmrnn.recurrence import choose_path, dense, get_path, kernel, reference
+from lmrnn.recurrence import choose_path, dense, get_path, kernel, pairs, reference
 
 # LMRNN_EXAMPLES: how many random problems; fewer where a slow build of the kernel runs them
 EXAMPLES = settings(
@@ -24,16 +26,32 @@ EXAMPLES = settings(
 )
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 compiled = pytest.mark.skipif(kernel.why_not() is not None, reason=f"{kernel.why_not()}")
-FAST_PATHS = ["dense", pytest.param("kernel", marks=compiled)]
+IN_STRIPS = "kernel in strips"
+FAST_PATHS = ["dense", pytest.param("kernel", marks=compiled), pytest.param(IN_STRIPS, marks=compiled)]
+# What makes a small network walk as a very large one.
+STRIPS = {"LARGEST_WHOLE": 0, "STRIP": 4, "LARGEST_CACHED": 0, "LARGEST_WINDOW": 100}
+
+
+@contextmanager
+def computing(name):
+    """A path by its name; the kernel also as it computes very large networks."""
+    if name != IN_STRIPS:
+        yield get_path(name)
+        return
+    with patch.multiple(pairs, **STRIPS):
+        yield kernel
 
 
 @st.composite
 def connectivities(draw):
-    """Any set of synapses, not symmetric, also none; or a sheet, whose neighbours share columns."""
-    neurons = draw(st.integers(1, 40))
-    if draw(st.booleans()):
+    """Any set of synapses, not symmetric, also none; a sheet, whose neighbours share columns; or a long ring."""
+    neurons, kind = draw(st.integers(1, 40)), draw(st.sampled_from(["any", "local", "ring"]))
+    if kind == "ring":
+        return build_connectivity({"kind": "ring", "radius": draw(st.integers(1, 9))}, 5 * neurons + 20)
+    if kind == "local":
         side = draw(st.integers(2, 7))
-        return build_connectivity({"kind": "local", "radius": 2, "boundary": "torus"}, side * side)
+        boundary = draw(st.sampled_from(["torus", "open"]))
+        return build_connectivity({"kind": "local", "radius": 2, "boundary": boundary}, side * side)
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     post, pre = np.nonzero(rng.random((neurons, neurons)) < draw(st.sampled_from([0, 0.05, 0.3, 1])))
     return Connectivity(neurons, post.astype(np.int64), pre.astype(np.int64), "any")
@@ -98,7 +116,8 @@ def test_losses_and_gradients_equal_the_reference(name, dtype, problem):
     right_loss = reference.loss_and_gradients(right, *wide)
     cast = [None if tensor is None else tensor.to(dtype) for tensor in (state, noise)]
     network = network.to(dtype)
-    loss = get_path(name).loss_and_gradients(network, batch.to(dtype=dtype), *cast)
+    with computing(name) as path:
+        loss = path.loss_and_gradients(network, batch.to(dtype=dtype), *cast)
     assert distance(loss, right_loss) <= TOLERANCE[dtype]
     for (parameter, p), (_, q) in zip(network.named_parameters(), right.named_parameters(), strict=True):
         assert p.grad.shape == p.shape
@@ -113,7 +132,8 @@ def test_losses_and_gradients_equal_the_reference(name, dtype, problem):
 def test_logits_and_states_equal_the_reference(name, problem):
     inside = problem[1].labels >= 0
     for function in ("logits", "states"):
-        result = getattr(get_path(name), function)(*problem)
+        with computing(name) as path:
+            result = getattr(path, function)(*problem)
         right = getattr(reference, function)(*doubled(*problem))
         assert result.shape == right.shape
         assert not result.requires_grad
@@ -123,7 +143,7 @@ def test_logits_and_states_equal_the_reference(name, problem):
 @pytest.mark.parametrize("nonlinearity", ["relu", "softplus", "tanh"])
 @pytest.mark.parametrize("name", ["reference", *FAST_PATHS])
 def test_gradients_are_what_the_loss_does_when_a_weight_moves(name, nonlinearity):
-    path, batch = get_path(name), random_batch(5, 3, 2, seed=1).to(dtype=torch.float64)
+    batch = random_batch(5, 3, 2, seed=1).to(dtype=torch.float64)
     connectivity = build_connectivity({"kind": "random", "density": 0.5}, 6)
     network = LMRNN(connectivity, 2, nonlinearity, leak=0.6, initialisation="gaussian").double()
 
@@ -132,7 +152,7 @@ def test_gradients_are_what_the_loss_does_when_a_weight_moves(name, nonlinearity
         def forward(ctx, *parameters):
             for own, given_ in zip(network.parameters(), parameters, strict=True):
                 own.data.copy_(given_)
-            with torch.enable_grad():
+            with torch.enable_grad(), computing(name) as path:
                 loss = path.loss_and_gradients(network, batch)
             ctx.save_for_backward(*(own.grad.clone() for own in network.parameters()))
             return loss
@@ -148,9 +168,10 @@ def test_gradients_are_what_the_loss_does_when_a_weight_moves(name, nonlinearity
 @pytest.mark.parametrize("name", FAST_PATHS)
 def test_gradients_replace_those_of_the_step_before(name):
     network, batch = LMRNN(build_connectivity({"kind": "full"}, 8), 2), random_batch(6, 4, 2)
-    get_path(name).loss_and_gradients(network, batch)
-    once = [parameter.grad.clone() for parameter in network.parameters()]
-    get_path(name).loss_and_gradients(network, batch)
+    with computing(name) as path:
+        path.loss_and_gradients(network, batch)
+        once = [parameter.grad.clone() for parameter in network.parameters()]
+        path.loss_and_gradients(network, batch)
     assert all(torch.equal(parameter.grad, first) for parameter, first in zip(network.parameters(), once, strict=True))
 
 
@@ -158,7 +179,8 @@ def test_gradients_replace_those_of_the_step_before(name):
 def test_a_diverged_network_has_no_finite_loss(name):
     network, batch = LMRNN(build_connectivity({"kind": "local", "radius": 3}, 16), 2), random_batch(6, 4, 2)
     network.recurrent.data[3] = torch.nan
-    loss = get_path(name).loss_and_gradients(network, batch)
+    with computing(name) as path:
+        loss = path.loss_and_gradients(network, batch)
     assert torch.isnan(loss)
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lmrnn.errors import ConfigError, ResourceError
-from lmrnn.recurrence.pairs import Pairs, pair_rows
+from lmrnn.recurrence.pairs import Pairs, Walk, pair_rows, walk
 
 if TYPE_CHECKING:
     from lmrnn.batches import Batch
@@ -38,7 +38,7 @@ _pointer, _long = ctypes.c_void_p, ctypes.c_int64
 class _Pairs(ctypes.Structure):
     """Mirror of Pairs in csrc/problem.h."""
 
-    _fields_ = [("pairs", _long), ("synapses", _long)] + [
+    _fields_ = [(name, _long) for name in ("pairs", "synapses", "shift", "lag")] + [
         (name, _pointer) for name in ("rows", "counts", "columns", "order", "fresh", "fresh_counts")
     ]
 
@@ -53,7 +53,8 @@ class _Problem(ctypes.Structure):
     """Mirror of Problem in csrc/problem.h."""
 
     _fields_ = [
-        *((name, _long) for name in ("neurons", "tasks", "steps", "batch", "nonlinearity", "gradients")),
+        *((name, _long) for name in ("neurons", "tasks", "steps", "batch", "nonlinearity", "strip", "together")),
+        ("gradients", _long),
         ("leak", ctypes.c_double),
         *((name, _Pairs) for name in ("rows", "transpose")),
         *((name, _Parameters) for name in ("values", "grads")),
@@ -121,10 +122,11 @@ class _Context:
 
     def __init__(self, network: LMRNN) -> None:
         post, pre, neurons = network.connectivity.post, network.connectivity.pre, network.neurons
+        way = walk(post, pre, neurons)
         self.arranged = [pair_rows(post, pre, neurons), pair_rows(pre, post, neurons)]
         self.problem = _Problem(neurons=neurons, tasks=network.n_tasks, nonlinearity=CODES[network.nonlinearity])
-        self.problem.leak = network.leak
-        self.problem.rows, self.problem.transpose = (_pairs(pairs) for pairs in self.arranged)
+        self.problem.leak, self.problem.strip, self.problem.together = network.leak, way.strip, way.together
+        self.problem.rows, self.problem.transpose = (_pairs(pairs, way) for pairs in self.arranged)
         self.workspace = _memory(mmap.PAGESIZE)
 
     def reserve(self, library: _Library, precision: int) -> None:
@@ -144,9 +146,9 @@ def _memory(size: int) -> mmap.mmap:
     return memory
 
 
-def _pairs(pairs: Pairs) -> _Pairs:
+def _pairs(pairs: Pairs, way: Walk) -> _Pairs:
     arrays = (pairs.rows, pairs.counts, pairs.columns, pairs.order, pairs.fresh, pairs.fresh_counts)
-    return _Pairs(len(pairs.rows), len(pairs.order), *(array.ctypes.data for array in arrays))
+    return _Pairs(len(pairs.rows), len(pairs.order), way.shift, way.lag, *(array.ctypes.data for array in arrays))
 
 
 _contexts: WeakKeyDictionary[LMRNN, _Context] = WeakKeyDictionary()

@@ -3,6 +3,9 @@
 Two neighbouring neurons have most of their synapses from the same neurons. Computed together, a shared column is read
 once for both. The columns of a pair come in three runs: shared, the first row's own, the second row's own; so no
 product is computed that no synapse asks for.
+
+The states of a very large network at one time step are more than the caches hold. Where its synapses are local, several
+time steps are therefore computed together, each a few strips of rows behind the one before it: see `walk`.
 """
 
 from __future__ import annotations
@@ -10,6 +13,75 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+# Networks of up to so many neurons are computed whole, larger ones in strips of STRIP rows.
+LARGEST_WHOLE, STRIP = 512, 128
+# Of networks of up to so many neurons, a time step's states and weights stay in the caches as they are.
+LARGEST_CACHED = 4096
+MOST_TOGETHER = 5  # MOST_TOGETHER in csrc/problem.h
+# Of all strips, those that lie between the first and the last of the time steps that are computed together.
+LARGEST_WINDOW = 0.25
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How the kernel goes through a network and its time steps.
+
+    Parameters
+    ----------
+    strip : int
+        Rows that are computed before the next ones, a multiple of 4; 0 if all are.
+    together : int
+        Time steps that are computed together, 1 to MOST_TOGETHER.
+    shift : int
+        Strips that each of those begins after the first strip of the one before it; it goes round.
+    lag : int
+        Strip number k of a time step needs none of the one before it after number k + lag; >= shift.
+    """
+
+    strip: int = 0
+    together: int = 1
+    shift: int = 0
+    lag: int = 0
+
+
+def walk(post: np.ndarray, pre: np.ndarray, size: int) -> Walk:
+    """Find how closely time steps can follow each other, forward and backward.
+
+    Parameters
+    ----------
+    post, pre : numpy.ndarray (E,), int64
+        Neurons of each synapse, 0 <= value < size.
+    size : int
+        Number of neurons.
+
+    Returns
+    -------
+    Walk
+        One time step at a time where the network is not very large, or its synapses reach far.
+
+    Examples
+    --------
+    Strips that need their neighbours on both sides, from end to end and round a torus:
+
+    >>> post = np.arange(64 * STRIP - STRIP)
+    >>> walk(post, post + STRIP, 64 * STRIP)
+    Walk(strip=128, together=5, shift=0, lag=1)
+    >>> post = np.arange(64 * STRIP)
+    >>> walk(post, (post + STRIP) % len(post), 64 * STRIP)
+    Walk(strip=128, together=5, shift=1, lag=2)
+    """
+    if size <= LARGEST_WHOLE:
+        return Walk()
+    if size <= LARGEST_CACHED or len(post) == 0:
+        return Walk(STRIP)
+    strips = -(-size // STRIP)
+    apart = np.unique(np.abs(post // STRIP - pre // STRIP))
+    reach, round_reach = int(apart.max()), int(np.minimum(apart, strips - apart).max())
+    # Where going round pays, a time step begins with the first strip whose neighbours on both sides are computed.
+    shift, lag = (0, reach) if reach <= 2 * round_reach else (round_reach, 2 * round_reach)
+    together = min(MOST_TOGETHER, 1 + int(LARGEST_WINDOW * strips / max(1, lag)))
+    return Walk(STRIP, together, shift, lag)
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,11 +73,11 @@ BACKWARD(relu_large, RELU, 1)
 BACKWARD(tanh, TANH, s->large)
 BACKWARD(any, SOFTPLUS, s->large)
 
-/* Trials that end between t and t + 1 have no delta at t + 1: it counts as 0. */
-static void clear_ended(const Block *b, int64_t t) {
-    for (int64_t n = 0; n < b->neurons; n++)
-        for (int v = b->live[t + 1]; v < b->live[t]; v++)
-            store(b->delta + (t + 1) * b->stride + n * b->width + v * LANES, (vec){0});
+/* Trials that end between t - 1 and t have no delta at t: for the time step t - 1 it counts as 0. */
+static void clear_ended(const Block *b, int64_t t, int64_t n0, int64_t n1) {
+    for (int64_t n = n0; t > 0 && b->live[t] < b->live[t - 1] && n < n1; n++)
+        for (int v = b->live[t]; v < b->live[t - 1]; v++)
+            store(b->delta + t * b->stride + n * b->width + v * LANES, (vec){0});
 }
 
 /* Delta of the rows from cursor `c` on at time step t; `packed` is where that of row 0 is packed. */
@@ -129,17 +129,34 @@ static __attribute__((noinline)) void ring_gradient(const Block *b, int64_t n0, 
         }
 }
 
-/* Delta of time step t, strip by strip, with what it adds to the gradient of the ring channels. */
-static void backward_step(Block *b, int64_t t, int64_t chunk_start) {
-    const int64_t before = b->active_start[t] - b->active_start[chunk_start];
-    Cursor c = begin(&b->p->transpose, b->backward_weights);
-    if (t + 1 < b->steps && b->live[t + 1] < b->live[t]) clear_ended(b, t);
-    for (int64_t n0 = 0, n1; n0 < b->neurons; n0 = n1) {
-        n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
-        c = backward_rows(b, t, c, (n1 - n0 + 1) / 2, b->drive + before - n0 * b->chunk_stride);
-        if (b->strip < b->neurons && b->p->gradients == 1)
-            ring_gradient(b, n0, n1, b->active_start[t], b->active_start[t + 1] - b->active_start[t]);
-    }
+/* One strip's delta at time step t; that of the active inputs is packed from the place `before` on. */
+static Cursor backward_strip(Block *b, int64_t t, Cursor c, int64_t before) {
+    const int64_t n0 = c.rows[0], n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+    c = backward_rows(b, t, c, (n1 - n0 + 1) / 2, b->drive + before - n0 * b->chunk_stride);
+    clear_ended(b, t, n0, n1);
+    return c;
+}
+
+/* Delta of a small network's time steps [t0, t1), and what it adds to the gradient of the ring channels. */
+static void backward_chunk(Block *b, int64_t t0, int64_t t1) {
+    const int64_t first = b->active_start[t0];
+    for (int64_t t = t1 - 1; t >= t0; t--)
+        backward_strip(b, t, begin(&b->p->transpose, b->backward_weights), b->active_start[t] - first);
+    if (b->p->gradients == 1) ring_gradient(b, 0, b->neurons, first, b->active_start[t1] - first);
+}
+
+static Cursor backward_strip_of_wave(Block *b, int64_t t, Cursor c, int starts) {
+    const int64_t n0 = c.rows[0], n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+    (void)starts;
+    c = backward_strip(b, t, c, 0);
+    if (b->p->gradients == 1)
+        ring_gradient(b, n0, n1, b->active_start[t], b->active_start[t + 1] - b->active_start[t]);
+    return c;
+}
+
+/* The same of a large network's. */
+static void backward_wave(Block *b, int64_t t0, int64_t t1) {
+    wave(b, &b->p->transpose, b->backward_weights, t1 - 1, -1, t1 - t0, backward_strip_of_wave);
 }
 
 #endif

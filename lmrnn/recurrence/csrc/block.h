@@ -12,8 +12,6 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-enum { STRIP = 128 };
-
 /* From time step `t` on (and before the trial's next change), trial `s` has rule `k`. */
 typedef struct {
     int32_t t, s, k;
@@ -21,28 +19,28 @@ typedef struct {
 
 typedef struct {
     const Problem *p;
-    int64_t neurons, width, stride, steps, size, chunk, chunk_stride, strip;
+    int64_t neurons, width, stride, steps, size, chunk, chunk_stride, strip, together;
     const int64_t *members; /* which trials of the batch, longest first */
     int32_t *live;          /* (steps,) vectors that hold trials still running */
     int64_t ends[WIDTH];    /* of each vector: the time step at which its last trial has ended */
     int32_t *label;         /* (steps, width), -1 = not in the loss */
-    int32_t *task;          /* (width,) the rule that holds now; -1 = no trial */
+    int32_t *task;          /* (steps, width) the rule that holds; -1 = no trial */
     REAL *h;                /* (steps + 1, neurons, width), steps apart by `stride`; h[0] is the initial state if any */
     REAL *delta;            /* (steps, neurons, width): gradient by what the nonlinearity is applied to */
     REAL *slope;            /* (steps, neurons, width): derivative of the nonlinearity, where h does not give it */
     REAL *carry;            /* (neurons, width): gradient that the leak carries back */
-    REAL *base;             /* (neurons, width): bias + rule, where it is not picked from the weights */
+    REAL *base;             /* (neurons, width): bias + rule of now, where it is not picked from the weights */
     char *signs;            /* (steps, neurons, width / 8 bytes): where h is > 0, if the backward pass takes it from there */
-    REAL *noise;            /* (neurons, width) of one time step */
+    REAL *noise;            /* (strip, width) of one time step */
     REAL *dlogits;          /* (steps, CLASS_ROWS, width) */
     REAL *fixation;         /* (steps, width): channel 0 */
     REAL *active_rows;      /* (active, RINGS): inputs with any ring channel on, in order of (time step, trial) */
-    REAL *active_columns;   /* (RINGS, chunk_stride) of one chunk */
+    REAL *active_columns;   /* (together, RINGS, chunk_stride), of one chunk each */
     REAL *drive;            /* (strip, chunk_stride): what the ring channels of one chunk add; or gradients by it */
     int64_t *active_start;  /* (steps + 1,) */
     uint64_t *active;       /* (steps,) one bit a trial */
     Change *changes;        /* where a trial's rule begins, in order of time */
-    int64_t changed;
+    int64_t *change_start;  /* (steps + 1,) */
     int64_t *offsets;       /* (3, steps * width / LANES): where every live vector lies in h and dlogits */
     REAL *forward_weights, *backward_weights, *readout; /* in order of use */
     REAL *weight_gradient;
@@ -67,7 +65,7 @@ static void *take(Arena *a, int64_t bytes) {
 static int needs_slope(const Problem *p) { return p->gradients && (p->nonlinearity == SOFTPLUS || p->leak != 1); }
 
 /* Whether the states of a time step are more than the caches near the core hold: then reading less is worth some work. */
-static int large(const Problem *p) { return p->neurons > 512; }
+static int large(const Problem *p) { return p->strip > 0; }
 
 /* Whether the backward pass takes the derivative from h's signs: a 32nd of what it would read of h itself. */
 static int has_signs(const Problem *p) {
@@ -88,17 +86,20 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
      * and many, so that in the second-level cache they do not crowd the sets of its neighbours. */
     b->stride = cells + 37 * 64 / real;
     /* A small network takes the inputs of several time steps together. A large one takes them time step by time step,
-     * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache.
+     * and strip of rows by strip, so that what is computed for a strip is used while it is in the cache. A very large
+     * one takes several time steps of a strip soon after each other: what the strip reads is then still near.
      * A multiple of 16: every row of `drive` must begin at a vector's boundary. */
-    b->chunk = large(p) ? 0 : 256 * 256 / (N > 256 ? N : 256) / 16 * 16;
-    b->strip = large(p) ? STRIP : N;
+    b->chunk = large(p) ? WIDTH : 256 * 256 / (N > 256 ? N : 256) / 16 * 16;
+    b->strip = large(p) ? p->strip : N;
+    b->together = large(p) ? p->together : 1;
     b->chunk_stride = (b->chunk > WIDTH ? b->chunk : WIDTH) + 48;
     b->live = take(&a, T * 4);
     b->label = take(&a, T * width * 4);
-    b->task = take(&a, width * 4);
+    b->task = take(&a, T * width * 4);
     b->active_start = take(&a, (T + 1) * 8);
     b->active = take(&a, T * 8);
     b->changes = take(&a, T * width * sizeof(Change));
+    b->change_start = take(&a, (T + 1) * 8);
     b->offsets = take(&a, 3 * T * (width / LANES) * 8);
     b->forward_weights = take(&a, p->rows.synapses * real);
     b->backward_weights = take(&a, p->transpose.synapses * real);
@@ -107,11 +108,11 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     b->dlogits = take(&a, T * CLASS_ROWS * width * real);
     b->fixation = take(&a, T * width * real);
     b->active_rows = take(&a, (T * width + 1) * RINGS * real);
-    b->active_columns = take(&a, RINGS * b->chunk_stride * real);
+    b->active_columns = take(&a, b->together * RINGS * b->chunk_stride * real);
     b->drive = take(&a, (b->strip + 4) * b->chunk_stride * real);
     b->base = take(&a, picks_rule(p) ? 0 : cells * real);
     b->signs = take(&a, has_signs(p) ? T * cells / 8 : 0);
-    b->noise = take(&a, (p->noise ? cells : 0) * real);
+    b->noise = take(&a, (p->noise ? b->strip * width : 0) * real);
     b->carry = take(&a, (p->leak != 1 ? cells : 0) * real);
     b->slope = take(&a, needs_slope(p) ? T * b->stride * real : 0);
     b->h = take(&a, (T + 1) * b->stride * real);
@@ -119,14 +120,14 @@ static char *lay_out(Block *b, const Problem *p, int64_t width, char *start, int
     return a.next;
 }
 
-/* Copy the transpose of `from` (rows of `row_length`, one a trial) into (neurons, width); further trials become 0. */
-static __attribute__((noinline)) void transpose_in(const Block *b, const REAL *from, REAL *to) {
-    const int64_t N = b->neurons, S = b->width;
+/* Copy neurons [first, end) of `from`, (trial, neuron), into (neuron - first, width); further trials become 0. */
+static __attribute__((noinline)) void transpose_in(const Block *b, const REAL *from, REAL *to, int64_t first, int64_t end) {
+    const int64_t S = b->width;
     for (int64_t s0 = 0; s0 < S; s0 += 16)
-        for (int64_t n0 = 0; n0 < N; n0 += 16)
+        for (int64_t n0 = first; n0 < end; n0 += 16)
             for (int64_t s = s0; s < (s0 + 16 < S ? s0 + 16 : S); s++) {
-                const REAL *row = s < b->size ? from + b->members[s] * N : 0;
-                for (int64_t n = n0; n < (n0 + 16 < N ? n0 + 16 : N); n++) to[n * S + s] = row ? row[n] : 0;
+                const REAL *row = s < b->size ? from + b->members[s] * b->neurons : 0;
+                for (int64_t n = n0; n < (n0 + 16 < end ? n0 + 16 : end); n++) to[(n - first) * S + s] = row ? row[n] : 0;
             }
 }
 
@@ -183,31 +184,40 @@ static __attribute__((noinline)) void read_inputs(Block *b) {
     b->active_start[b->steps] = packed;
 }
 
-/* Active inputs are multiplied in chunks of one or more whole time steps: where the chunk that begins at t ends. */
+/* Where the time steps end that begin at t and are computed together, or whose active inputs are multiplied together. */
 static int64_t chunk_end(const Block *b, int64_t t) {
+    if (large(b->p)) return t + b->together < b->steps ? t + b->together : b->steps;
     const int64_t first = b->active_start[t];
     int64_t end = t + 1;
     while (end < b->steps && b->active_start[end + 1] - first <= b->chunk) end++;
     return end;
 }
 
-/* The rule of every trial at t, and base[n, s] = bias[n] + rule[n, rule of s]; only trials whose rule changed are written,
- * and noted. */
-static __attribute__((noinline)) void update_rules(Block *b, int64_t t) {
-    const Problem *p = b->p;
-    const REAL *rule = p->values.rule, *bias = p->values.bias;
-    const int64_t K = p->tasks, S = b->width;
-    const Change *change = b->changes + b->changed, *end = change;
-    for (int64_t s = 0, running = trials_at(b, t); s < running; s++) {
-        const int32_t k = (int32_t)p->rules[t * p->batch + b->members[s]];
-        if (k == b->task[s]) continue;
-        b->task[s] = k;
-        b->changes[b->changed++] = (Change){(int32_t)t, (int32_t)s, k};
-        end++;
+/* The rule of every trial at every time step, and where it changes. A trial that has ended keeps its last one. */
+static __attribute__((noinline)) void read_rules(Block *b) {
+    const int64_t S = b->width;
+    int64_t changed = 0;
+    for (int64_t t = 0; t < b->steps; t++) {
+        int32_t *task = b->task + t * S;
+        b->change_start[t] = changed;
+        for (int64_t s = 0, running = trials_at(b, t); s < S; s++) {
+            task[s] = t ? task[s - S] : -1;
+            const int32_t k = s < running ? (int32_t)b->p->rules[t * b->p->batch + b->members[s]] : task[s];
+            if (k == task[s]) continue;
+            task[s] = k;
+            b->changes[changed++] = (Change){(int32_t)t, (int32_t)s, k};
+        }
     }
-    if (picks_rule(p)) return;
-    for (int64_t n = 0; change < end && n < b->neurons; n++)
-        for (const Change *c = change; c < end; c++) b->base[n * S + c->s] = bias[n] + rule[n * K + c->k];
+    b->change_start[b->steps] = changed;
+}
+
+/* base[n, s] = bias[n] + rule[n, rule of s at t] for neurons [n0, n1); only trials whose rule changes at t are written. */
+static __attribute__((noinline)) void update_base(const Block *b, int64_t t, int64_t n0, int64_t n1) {
+    const REAL *rule = b->p->values.rule, *bias = b->p->values.bias;
+    const Change *change = b->changes + b->change_start[t], *end = b->changes + b->change_start[t + 1];
+    for (int64_t n = n0; change < end && n < n1; n++)
+        for (const Change *c = change; c < end; c++)
+            b->base[n * b->width + c->s] = bias[n] + rule[n * b->p->tasks + c->k];
 }
 
 #endif

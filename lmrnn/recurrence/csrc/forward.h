@@ -2,20 +2,20 @@
 #ifndef LMRNN_FORWARD_H
 #define LMRNN_FORWARD_H
 
-#include "gather.h"
+#include "wave.h"
 
 /* Active inputs of time steps [t0, t1), one channel's side by side. */
-static void pack_columns(Block *b, int64_t t0, int64_t t1) {
+static void pack_columns(const Block *b, int64_t t0, int64_t t1, REAL *columns) {
     const int64_t first = b->active_start[t0], count = b->active_start[t1] - first;
     const REAL *rows = b->active_rows + first * RINGS;
     for (int64_t i0 = 0; i0 < count; i0 += 16)
         for (int c = 0; c < RINGS; c++)
             for (int64_t i = i0; i < i0 + 16; i++)
-                b->active_columns[c * b->chunk_stride + i] = i < count ? rows[i * RINGS + c] : 0;
+                columns[c * b->chunk_stride + i] = i < count ? rows[i * RINGS + c] : 0;
 }
 
 /* drive = W_in[n0..n1, rings] x for `count` packed inputs. */
-static __attribute__((noinline)) void drive_rows(Block *b, int64_t n0, int64_t n1, int64_t count) {
+static __attribute__((noinline)) void drive_rows(Block *b, int64_t n0, int64_t n1, int64_t count, const REAL *columns) {
     const int64_t C = b->chunk_stride;
     const REAL *weights = b->p->values.input;
     for (int64_t n = n0; n < n1; n += 4) {
@@ -24,7 +24,7 @@ static __attribute__((noinline)) void drive_rows(Block *b, int64_t n0, int64_t n
         for (int64_t i = 0; i < count; i += 2 * LANES) {
             vec sum[4][2] = {{{0}}};
             for (int c = 0; c < RINGS; c++) {
-                const REAL *x = b->active_columns + c * C + i;
+                const REAL *x = columns + c * C + i;
                 vec x0 = load(x), x1 = load(x + LANES);
                 HOLD(x0);
                 HOLD(x1);
@@ -139,8 +139,9 @@ FORWARD(relu, RELU, 0, s->large)
 FORWARD(softplus, SOFTPLUS, 0, s->large)
 FORWARD(tanh, TANH, 0, s->large)
 
-/* States of the rows from cursor `c` on at time step t; returns the cursor after them. `drive` is that of row 0. */
-static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const REAL *drive) {
+/* States of the rows from cursor `c` on at time step t; returns the cursor after them. `drive` and `noise` are those of
+ * row 0. */
+static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const REAL *drive, const REAL *noise) {
     const Problem *p = b->p;
     const REAL *before = t == 0 && !p->initial_state ? 0 : b->h + t * b->stride; /* null: all states are 0 */
     Cursor after = c;
@@ -148,9 +149,9 @@ static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const R
         const int vectors = b->live[t] - panel < 4 ? b->live[t] - panel : 4, from = panel * LANES;
         const Step s = {
             .before = before ? before + from : 0, .after = b->h + (t + 1) * b->stride + from, .base = b->base + from,
-            .task = picks_rule(p) ? b->task + from : 0, .rule = p->values.rule, .bias = p->values.bias, .tasks = p->tasks,
+            .task = picks_rule(p) ? b->task + t * b->width + from : 0, .rule = p->values.rule, .bias = p->values.bias, .tasks = p->tasks,
             .signs = has_signs(p) ? b->signs + (t * b->neurons * b->width + from) / 8 : 0, .large = large(p),
-            .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0, .noise = p->noise ? b->noise + from : 0,
+            .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0, .noise = p->noise ? noise + from : 0,
             .fixation = b->fixation + t * b->width + from, .drive = drive, .places = places(b->active[t], panel),
             .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input, .leak = (REAL)p->leak,
         };
@@ -164,14 +165,14 @@ static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const R
 }
 
 /* logits[c] = readout_bias[c] + sum over n of readout[c, n] h[n], six classes at a time; rows n0 to n1 of the sum. */
-INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int64_t n0, int64_t n1, int first,
+INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int64_t n0, int64_t n1, int starts, int first,
                          const int vectors) {
     const REAL *bias = b->p->values.readout_bias;
     vec sum[6][4];
     UNROLL for (int c = 0; c < 6; c++)
         UNROLL for (int v = 0; v < vectors; v++)
-            sum[c][v] = n0 ? load(logits + (first + c) * b->width + v * LANES)
-                           : spread(first + c < CLASSES ? bias[first + c] : 0);
+            sum[c][v] = starts ? spread(first + c < CLASSES ? bias[first + c] : 0)
+                               : load(logits + (first + c) * b->width + v * LANES);
     for (int64_t n = n0; n < n1; n++) {
         const REAL *w = b->readout + n * CLASS_ROWS + first;
         UNROLL for (int v = 0; v < vectors; v++) {
@@ -184,33 +185,54 @@ INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int64_t n0
         UNROLL for (int v = 0; v < vectors; v++) store(logits + (first + c) * b->width + v * LANES, sum[c][v]);
 }
 
-static __attribute__((noinline)) void read_rows(const Block *b, int64_t t, int64_t n0, int64_t n1) {
+static __attribute__((noinline)) void read_rows(const Block *b, int64_t t, int64_t n0, int64_t n1, int starts) {
     for (int first = 0; first < b->live[t]; first += 4) {
         const REAL *h = b->h + (t + 1) * b->stride + first * LANES;
         REAL *logits = b->dlogits + t * CLASS_ROWS * b->width + first * LANES;
         const int vectors = b->live[t] - first < 4 ? b->live[t] - first : 4;
         for (int c = 0; c < CLASS_ROWS; c += 6) {
-            if (vectors == 4) read_classes(b, h, logits, n0, n1, c, 4);
-            else if (vectors == 3) read_classes(b, h, logits, n0, n1, c, 3);
-            else if (vectors == 2) read_classes(b, h, logits, n0, n1, c, 2);
-            else read_classes(b, h, logits, n0, n1, c, 1);
+            if (vectors == 4) read_classes(b, h, logits, n0, n1, starts, c, 4);
+            else if (vectors == 3) read_classes(b, h, logits, n0, n1, starts, c, 3);
+            else if (vectors == 2) read_classes(b, h, logits, n0, n1, starts, c, 2);
+            else read_classes(b, h, logits, n0, n1, starts, c, 1);
         }
     }
 }
 
-/* States and logits of time step t, strip by strip; `chunk_start` is where the inputs' chunk that t is in begins. */
-static void forward_step(Block *b, int64_t t, int64_t chunk_start) {
+/* One strip's states at time step t, and what they add to the logits, which start with it or are there already. The drive
+ * is there from the place `before` on, or is computed from the packed inputs in `columns`. */
+static Cursor forward_strip(Block *b, int64_t t, Cursor c, int starts, int64_t before, const REAL *columns) {
     const Problem *p = b->p;
-    const int64_t count = b->active_start[t + 1] - b->active_start[chunk_start];
-    Cursor c = begin(&p->rows, b->forward_weights);
-    if (p->noise) transpose_in(b, (const REAL *)p->noise + t * p->batch * b->neurons, b->noise);
-    for (int64_t n0 = 0, n1; n0 < b->neurons; n0 = n1) {
-        n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
-        if (b->strip < b->neurons) drive_rows(b, n0, n1, count);
-        const REAL *drive = b->drive + b->active_start[t] - b->active_start[chunk_start] - n0 * b->chunk_stride;
-        c = forward_rows(b, t, c, (n1 - n0 + 1) / 2, drive);
-        if (p->logits || p->gradients) read_rows(b, t, n0, n1);
-    }
+    const int64_t n0 = c.rows[0], n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+    if (columns) drive_rows(b, n0, n1, b->active_start[t + 1] - b->active_start[t], columns);
+    if (p->noise) transpose_in(b, (const REAL *)p->noise + t * p->batch * b->neurons, b->noise, n0, n1);
+    if (!picks_rule(p)) update_base(b, t, n0, n1);
+    c = forward_rows(b, t, c, (n1 - n0 + 1) / 2, b->drive + before - n0 * b->chunk_stride, b->noise - n0 * b->width);
+    if (p->logits || p->gradients) read_rows(b, t, n0, n1, starts);
+    return c;
+}
+
+/* States and logits of a small network's time steps [t0, t1), whose inputs are multiplied together. */
+static void forward_chunk(Block *b, int64_t t0, int64_t t1) {
+    const int64_t first = b->active_start[t0];
+    pack_columns(b, t0, t1, b->active_columns);
+    drive_rows(b, 0, b->neurons, b->active_start[t1] - first, b->active_columns);
+    for (int64_t t = t0; t < t1; t++)
+        forward_strip(b, t, begin(&b->p->rows, b->forward_weights), 1, b->active_start[t] - first, 0);
+}
+
+static REAL *columns_of(const Block *b, int64_t t) {
+    return b->active_columns + t % b->together * RINGS * b->chunk_stride;
+}
+
+static Cursor forward_strip_of_wave(Block *b, int64_t t, Cursor c, int starts) {
+    return forward_strip(b, t, c, starts, 0, columns_of(b, t));
+}
+
+/* States and logits of a large network's time steps [t0, t1). */
+static void forward_wave(Block *b, int64_t t0, int64_t t1) {
+    for (int64_t t = t0; t < t1; t++) pack_columns(b, t, t + 1, columns_of(b, t));
+    wave(b, &b->p->rows, b->forward_weights, t0, 1, t1 - t0, forward_strip_of_wave);
 }
 
 /* Replace the logits of time step t by the gradient of the summed loss, times `scale`; return the summed loss. */

@@ -92,7 +92,7 @@ static void row_sums(const Block *b, int64_t n) {
     REAL sums[WIDTH] __attribute__((aligned(64))) = {0}, *rule = (REAL *)b->p->grads.rule + n * b->p->tasks;
     const REAL *delta = b->delta + n * b->width;
     vec on_even = {0}, on_odd = {0}; /* two sums side by side: a single one would wait for each addition */
-    for (int64_t i = b->changed - 1, end = b->steps; i >= 0;) {
+    for (int64_t i = b->change_start[b->steps] - 1, end = b->steps; i >= 0;) {
         const int64_t start = b->changes[i].t;
         for (int v = 0; v < b->width / LANES; v++) {
             const REAL *d = delta + start * b->stride + v * LANES, *x = b->fixation + start * b->width + v * LANES;

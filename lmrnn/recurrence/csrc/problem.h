@@ -6,12 +6,17 @@
 
 enum { CHANNELS = 33, RINGS = 32, CLASSES = 17, CLASS_ROWS = 18, WIDTH = 64 };
 enum { RELU = 0, SOFTPLUS = 1, TANH = 2 };
+enum { MOST_TOGETHER = 5 };
 
 /* A sparse matrix by pairs of rows. A pair's columns come in three runs: those both rows have (two weights each,
  * interleaved), those only the first has, those only the second has. `order` says where each weight, in the order
- * of use, lies in the vector of synapses. A pair whose second row is -1 is a single row. */
+ * of use, lies in the vector of synapses. A pair whose second row is -1 is a single row.
+ *
+ * A large network's rows are computed strip by strip. Of time steps that are computed together, each begins `shift`
+ * strips after the first strip of the one before it, and goes round; its strip number k, counted from there and from 0,
+ * needs none of the one before it after number k + lag, with shift <= lag. */
 typedef struct {
-    int64_t pairs, synapses;
+    int64_t pairs, synapses, shift, lag;
     const int32_t *rows;    /* (pairs, 2) */
     const int32_t *counts;  /* (pairs, 3) */
     const int32_t *columns; /* runs of all pairs, end to end */
@@ -33,6 +38,8 @@ typedef struct {
 typedef struct {
     int64_t neurons, tasks, steps, batch;
     int64_t nonlinearity;
+    int64_t strip;     /* rows in a strip, a multiple of 4; 0 = the network is small, and computed whole */
+    int64_t together;  /* time steps that are computed together where there are strips, 1 to MOST_TOGETHER */
     int64_t gradients; /* 0 = forward pass only, 1 = also the gradients, 2 = only the two passes, for measurements */
     double leak;
     Pairs rows;      /* by postsynaptic neuron: columns are presynaptic */

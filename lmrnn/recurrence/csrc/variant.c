@@ -24,12 +24,11 @@ static __attribute__((noinline)) void arrange_readout(const Block *b) {
 
 static void start_block(Block *b) {
     const Problem *p = b->p;
-    for (int64_t s = 0; s < b->width; s++) b->task[s] = -1;
     if (b->size < b->width && !picks_rule(p)) clear(b->base, b->neurons * b->width); /* else it is all written at t = 0 */
-    if (p->initial_state) transpose_in(b, p->initial_state, b->h);
-    b->changed = 0;
+    if (p->initial_state) transpose_in(b, p->initial_state, b->h, 0, b->neurons);
     b->steps = p->lengths[b->members[0]];
     read_inputs(b);
+    read_rules(b);
 }
 
 static void write_states(const Block *b, int64_t t) {
@@ -39,23 +38,22 @@ static void write_states(const Block *b, int64_t t) {
     if (p->states) transpose_out(b, h, (REAL *)p->states + t * p->batch * b->neurons, b->neurons, running);
 }
 
-static double run_forward(Block *b, REAL scale) {
+static double finish_step(Block *b, int64_t t, REAL scale) {
     const Problem *p = b->p;
+    write_states(b, t);
+    if (p->logits)
+        transpose_out(b, b->dlogits + t * CLASS_ROWS * b->width, (REAL *)p->logits + t * p->batch * CLASSES, CLASSES,
+                      trials_at(b, t));
+    return p->gradients ? lose(b, t, scale) : 0;
+}
+
+static double run_forward(Block *b, REAL scale) {
     double loss = 0;
     for (int64_t start = 0, end; start < b->steps; start = end) {
         end = chunk_end(b, start);
-        pack_columns(b, start, end);
-        if (b->strip >= b->neurons) drive_rows(b, 0, b->neurons, b->active_start[end] - b->active_start[start]);
-        for (int64_t t = start; t < end; t++) {
-            update_rules(b, t);
-            forward_step(b, t, start);
-            write_states(b, t);
-            if (!p->logits && !p->gradients) continue;
-            const REAL *logits = b->dlogits + t * CLASS_ROWS * b->width;
-            if (p->logits)
-                transpose_out(b, logits, (REAL *)p->logits + t * p->batch * CLASSES, CLASSES, trials_at(b, t));
-            if (p->gradients) loss += lose(b, t, scale);
-        }
+        if (large(b->p)) forward_wave(b, start, end);
+        else forward_chunk(b, start, end);
+        for (int64_t t = start; t < end; t++) loss += finish_step(b, t, scale);
     }
     return loss;
 }
@@ -72,13 +70,10 @@ static void run_backward(Block *b) {
     if (b->p->leak != 1) clear(b->carry, b->neurons * b->width);
     for (int64_t end = b->steps, start; end > 0; end = start) {
         start = chunk_start(b, end - 1);
-        for (int64_t t = end - 1; t >= start; t--) backward_step(b, t, start);
-        const int64_t first = b->active_start[start];
-        if (b->strip >= b->neurons && b->p->gradients == 1)
-            ring_gradient(b, 0, b->neurons, first, b->active_start[end] - first);
+        if (large(b->p)) backward_wave(b, start, end);
+        else backward_chunk(b, start, end);
     }
-    if (b->p->gradients != 1) return;
-    weight_gradients(b, listed);
+    if (b->p->gradients == 1) weight_gradients(b, listed);
 }
 
 static __attribute__((noinline)) void finish_gradients(const Block *b) {

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Container, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_executor_plugins.utils import encode_target_jobs_cli_args, format_cli_arg, join_cli_args
@@ -251,5 +252,7 @@ class PackBuilder:
             outputs=tuple(job_key(one) for one in members),
             earlier=earlier,
             same=same,
-            results=tuple(str(path) for one in members for path in one.output if path not in one.temp_output),
+            results=tuple(
+                str(Path(path).absolute()) for one in members for path in one.output if path not in one.temp_output
+            ),
         )

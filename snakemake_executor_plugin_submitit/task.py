@@ -52,7 +52,7 @@ class CellJob:
     same : bool
         Whether what is done there is done here: it was the same job.
     results : tuple of str
-        Files that are there once it is done: all outputs but temporary ones.
+        Files that are there once it is done, with their folders: all outputs but temporary ones.
     """
 
     key: str
@@ -133,7 +133,7 @@ class Pack:
                     pass
             # Snakemake removes the outputs of a job that it takes for failed: a survivor that ends at that moment
             # reports success, and yet nothing is left of it.
-            there = all(Path(self.workdir, output).exists() for output in cell.results)
+            there = all(Path(result).exists() for result in cell.results)
             if cell.same and there and _event(cell.earlier, cell.key) == DONE:
                 write_event(Path(self.folder), cell.key, DONE)
 

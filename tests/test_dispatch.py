@@ -212,7 +212,8 @@ def test_what_a_survivor_reports_as_done_counts_only_with_its_result(tmp_path, t
     write_event(folders[0], "a.txt", "done")
     if there:
         (tmp_path / "a.txt").touch()
-    cell = CellJob("a.txt", "cell:a", ("cell",), (), "", 1, ("a.txt",), str(folders[0]), same, results=("a.txt",))
+    result = (str(tmp_path / "a.txt"),)
+    cell = CellJob("a.txt", "cell:a", ("cell",), (), "", 1, ("a.txt",), str(folders[0]), same, results=result)
     pack = Pack((cell,), "", "", str(tmp_path), str(folders[1]), 1.0)
     pack.outlast()
     assert len(pack.left()) == left

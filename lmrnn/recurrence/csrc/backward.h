@@ -131,7 +131,7 @@ static __attribute__((noinline)) void ring_gradient(const Block *b, int64_t n0, 
 
 /* One strip's delta at time step t; that of the active inputs is packed from the place `before` on. */
 static Cursor backward_strip(Block *b, int64_t t, Cursor c, int64_t before) {
-    const int64_t n0 = c.rows[0], n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+    const int64_t n0 = c.rows[0], n1 = strip_end(b, n0);
     c = backward_rows(b, t, c, (n1 - n0 + 1) / 2, b->drive + before - n0 * b->chunk_stride);
     clear_ended(b, t, n0, n1);
     return c;
@@ -146,7 +146,7 @@ static void backward_chunk(Block *b, int64_t t0, int64_t t1) {
 }
 
 static Cursor backward_strip_of_wave(Block *b, int64_t t, Cursor c, int starts) {
-    const int64_t n0 = c.rows[0], n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+    const int64_t n0 = c.rows[0], n1 = strip_end(b, n0);
     (void)starts;
     c = backward_strip(b, t, c, 0);
     if (b->p->gradients == 1)

@@ -140,6 +140,11 @@ static __attribute__((noinline)) void transpose_out(const Block *b, const REAL *
                     to[b->members[s] * rows + n] = from[n * S + s];
 }
 
+/* Where the strip ends that begins with row n0. */
+static int64_t strip_end(const Block *b, int64_t n0) {
+    return n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+}
+
 static int64_t trials_at(const Block *b, int64_t t) {
     int64_t running = b->size;
     while (running > 0 && b->p->lengths[b->members[running - 1]] <= t) running--;

@@ -149,11 +149,12 @@ static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const R
         const int vectors = b->live[t] - panel < 4 ? b->live[t] - panel : 4, from = panel * LANES;
         const Step s = {
             .before = before ? before + from : 0, .after = b->h + (t + 1) * b->stride + from, .base = b->base + from,
-            .task = picks_rule(p) ? b->task + t * b->width + from : 0, .rule = p->values.rule, .bias = p->values.bias, .tasks = p->tasks,
-            .signs = has_signs(p) ? b->signs + (t * b->neurons * b->width + from) / 8 : 0, .large = large(p),
-            .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0, .noise = p->noise ? noise + from : 0,
-            .fixation = b->fixation + t * b->width + from, .drive = drive, .places = places(b->active[t], panel),
-            .width = b->width, .chunk_stride = b->chunk_stride, .input = p->values.input, .leak = (REAL)p->leak,
+            .task = picks_rule(p) ? b->task + t * b->width + from : 0, .rule = p->values.rule, .tasks = p->tasks,
+            .signs = has_signs(p) ? b->signs + (t * b->neurons * b->width + from) / 8 : 0, .bias = p->values.bias,
+            .large = large(p), .slope = needs_slope(p) ? b->slope + t * b->stride + from : 0,
+            .noise = p->noise ? noise + from : 0, .fixation = b->fixation + t * b->width + from, .drive = drive,
+            .places = places(b->active[t], panel), .width = b->width, .chunk_stride = b->chunk_stride,
+            .input = p->values.input, .leak = (REAL)p->leak,
         };
         if (p->nonlinearity == TANH) after = forward_tanh(&s, c, pairs, vectors);
         else if (p->nonlinearity == SOFTPLUS) after = forward_softplus(&s, c, pairs, vectors);
@@ -203,7 +204,7 @@ static __attribute__((noinline)) void read_rows(const Block *b, int64_t t, int64
  * is there from the place `before` on, or is computed from the packed inputs in `columns`. */
 static Cursor forward_strip(Block *b, int64_t t, Cursor c, int starts, int64_t before, const REAL *columns) {
     const Problem *p = b->p;
-    const int64_t n0 = c.rows[0], n1 = n0 + b->strip < b->neurons ? n0 + b->strip : b->neurons;
+    const int64_t n0 = c.rows[0], n1 = strip_end(b, n0);
     if (columns) drive_rows(b, n0, n1, b->active_start[t + 1] - b->active_start[t], columns);
     if (p->noise) transpose_in(b, (const REAL *)p->noise + t * p->batch * b->neurons, b->noise, n0, n1);
     if (!picks_rule(p)) update_base(b, t, n0, n1);

@@ -41,7 +41,7 @@ bench: setup  ## measured against what people use today; BENCH=--quick for a sho
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/recurrence/csrc/*)
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/networks/csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -26,8 +26,8 @@ except (
 ):  # run by hand (`python hatch_build.py`) or imported by a test: the compile functions need no hatchling
     BuildHookInterface = object
 
-SOURCE = Path("lmrnn/recurrence/csrc")
-LIBRARY = Path("lmrnn/recurrence/_kernel.so")
+SOURCE = Path("lmrnn/networks/csrc")
+LIBRARY = Path("lmrnn/networks/_kernel.so")
 # -fno-math-errno lets sqrt and comparisons vectorise; no flag here changes the value of an expression, except that
 # multiply and add may be fused (-ffp-contract=fast is gcc's default, named so that clang does the same).
 FLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=fast", "-Wall"]

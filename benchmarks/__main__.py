@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from lmrnn.storage import atomic_path
+from lmrnn.files.storage import atomic_path
 
 FOLDER = Path(__file__).parent
 RESULT = FOLDER.parent / "results" / "bench" / "bench.json"
@@ -64,7 +64,7 @@ def about() -> dict:
     """The machine, and what was measured on it."""
     import torch
 
-    from lmrnn.recurrence import kernel
+    from lmrnn.networks import kernel
 
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

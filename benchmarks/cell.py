@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.generation import neurogym_python
-from lmrnn.dataset_spec import DatasetSpec
-from lmrnn.generation import Dataset, generate
+from lmrnn.datasets.generation import Dataset, generate
+from lmrnn.datasets.spec import DatasetSpec
 from lmrnn.tasks import battery_names
-from lmrnn.training import Compute, train
+from lmrnn.training.train import Compute, train
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -113,7 +113,7 @@ def side_by_side_row(steps: int, rounds: int) -> dict:
 def sheet(side: int, radius: float, steps: int) -> str:
     """Train a large sheet on the 20 tasks; JSON of seconds a step, synapses a neuron, first and last loss, memory."""
     from benchmarks.step import make_network, our_step, trials
-    from lmrnn.batches import PaddedBatches
+    from lmrnn.datasets.batches import PaddedBatches
 
     torch.set_num_threads(1)
     step = our_step(make_network({"kind": "local", "radius": radius, "boundary": "torus"}, side * side))

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from lmrnn import checkpoint as checkpoints
-from lmrnn.datasets import DatasetSpec, generate
+from lmrnn.datasets.files import DatasetSpec, generate
 from lmrnn.tasks import battery_names
-from lmrnn.training import Compute, Training
+from lmrnn.training import checkpoint as checkpoints
+from lmrnn.training.train import Compute, Training
 
 INTERVAL = Compute().checkpoint_seconds
 GOAL = 0.02

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lmrnn.datasets import DatasetSpec, dataset_bytes
-from lmrnn.generation import fill_rows, trial_columns
+from lmrnn.datasets.files import DatasetSpec, dataset_bytes
+from lmrnn.datasets.generation import fill_rows, trial_columns
 from lmrnn.tasks import CHANNELS, battery_names
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,17 +17,18 @@ import numpy as np
 import torch
 
 from benchmarks.usual import UsualStep
-from lmrnn.batches import Batch, PaddedBatches, StreamBatches, Trials
-from lmrnn.config import load_config
-from lmrnn.connectivity import Connectivity, build_connectivity
-from lmrnn.dataset_spec import DatasetSpec
-from lmrnn.generation import generate
-from lmrnn.network import LMRNN
-from lmrnn.optimiser import Adam
-from lmrnn.recurrence import choose_path, kernel
-from lmrnn.sweep import cells_of
+from lmrnn.datasets.batches import Batch, PaddedBatches, StreamBatches, Trials
+from lmrnn.datasets.generation import generate
+from lmrnn.datasets.spec import DatasetSpec
+from lmrnn.networks import kernel
+from lmrnn.networks.connectivity import Connectivity, build_connectivity
+from lmrnn.networks.model import LMRNN
+from lmrnn.networks.paths import choose_path
+from lmrnn.study.config import load_config
+from lmrnn.study.grid import cells_of
 from lmrnn.tasks import battery_names
-from lmrnn.training_step import PlainStep
+from lmrnn.training.optimiser import Adam
+from lmrnn.training.step import PlainStep
 
 DEFAULT_STUDY = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
 ROUNDS, TRIALS, TASKS = 9, 64, 20
@@ -57,7 +58,7 @@ def make_network(spec: dict, neurons: int) -> LMRNN:
 
 
 def our_step(network: LMRNN, path: str = "auto") -> PlainStep:
-    """The step that `lmrnn.training` takes."""
+    """The step that `lmrnn.training.train` takes."""
     return PlainStep(network, Adam(network.parameters(), 1e-3), 1.0, choose_path(network, "cpu", path))
 
 

@@ -7,7 +7,7 @@ import json
 import h5py
 import numpy as np
 
-from lmrnn.storage import USER_BLOCK, write_h5
+from lmrnn.files.storage import USER_BLOCK, write_h5
 
 VIEWED_AS_EMPTY = h5py.Empty("f")
 

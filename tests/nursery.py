@@ -20,11 +20,15 @@ import time
 
 import h5py
 
-from lmrnn import checkpoint, evaluation, pipeline, storage, training, training_step
-from lmrnn.command import EXIT_INTERRUPTED
-from lmrnn.config import load_config
+from lmrnn import steps as pipeline
+from lmrnn.cli.exits import EXIT_INTERRUPTED
 from lmrnn.errors import Interrupted
-from lmrnn.sweep import cells_of
+from lmrnn.files import storage
+from lmrnn.study.config import load_config
+from lmrnn.study.grid import cells_of
+from lmrnn.training import checkpoint, evaluation
+from lmrnn.training import step as training_step
+from lmrnn.training import train as training
 
 STAGES = ("start", "dataset", "training", "evaluation", "checkpoint", "cell")
 # stage -> what computes it; the pipeline and the training find these functions under these names

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lmrnn.cells import MEASURES, CellResult, cell_row, cells_table
+from lmrnn.study.cells import MEASURES, CellResult, cell_row, cells_table
 
 SYNAPSES = {"autapse": 256, "full": 65536, "random": 5480}
 RADII = {2: 2116, 3: 5480, 5: 13556, 8: 30756}

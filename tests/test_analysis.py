@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 import torch
 
-from lmrnn import figures_analysis, figures_style
-from lmrnn.analysis import moments, restore_network, run_task
-from lmrnn.analysis_rotation import rotations
-from lmrnn.analysis_units import unit_tables
-from lmrnn.cells import CellResult
-from lmrnn.connectivity import build_connectivity
-from lmrnn.network import LMRNN
+from lmrnn.analysis.rotation import rotations
+from lmrnn.analysis.runs import moments, restore_network, run_task
+from lmrnn.analysis.tables import analyse_study, choose_networks, summary
+from lmrnn.analysis.units import unit_tables
+from lmrnn.figures import networks as figures_analysis
+from lmrnn.figures import style as figures_style
+from lmrnn.networks.connectivity import build_connectivity
+from lmrnn.networks.model import LMRNN
 from lmrnn.seeds import stream
-from lmrnn.study_analysis import analyse_study, choose_networks, summary
+from lmrnn.study.cells import CellResult
 from lmrnn.tasks import parse, sample
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, LOCAL5, cell, table_of
 

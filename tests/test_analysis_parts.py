@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from lmrnn.autapses import readout_lesions, self_weights, time_constants
-from lmrnn.rotation import RING_STEP, advances, measure_rotation, pattern_rotation
-from lmrnn.seeds import stream
-from lmrnn.tuning import (
+from lmrnn.analysis.autapses import readout_lesions, self_weights, time_constants
+from lmrnn.analysis.clusters import (
     cluster_units,
     k_means,
     modularity,
@@ -15,6 +13,8 @@ from lmrnn.tuning import (
     silhouette,
     task_variance,
 )
+from lmrnn.analysis.ring import RING_STEP, advances, measure_rotation, pattern_rotation
+from lmrnn.seeds import stream
 
 
 def test_task_variance_is_over_trials_at_equal_moments():

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmrnn.batches import PaddedBatches, Permutations, StreamBatches, Trials, padded_batch
+from lmrnn.datasets.batches import PaddedBatches, Permutations, StreamBatches, Trials, padded_batch
 from tests.small_data import dataset
 
 

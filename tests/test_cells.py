@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lmrnn.cells import MEASURES, CellResult, cell_row, read_cell, write_cell
 from lmrnn.errors import DamagedFileError
-from lmrnn.storage import write_h5
+from lmrnn.files.storage import write_h5
+from lmrnn.study.cells import MEASURES, CellResult, cell_row, read_cell, write_cell
 
 SPEC = {
     "version": 1, "definition": "corrected", "dt": 100, "tasks": 2, "trials_per_task": 4, "seed": 3, "data_seed": 3,

@@ -7,11 +7,11 @@ import threading
 import numpy as np
 import pytest
 
-from lmrnn import checkpoint as checkpoints
-from lmrnn.checkpoint import Snapshot
 from lmrnn.errors import Interrupted
-from lmrnn.storage import temporaries
-from lmrnn.training import Compute, Training, train
+from lmrnn.files.storage import temporaries
+from lmrnn.training import checkpoint as checkpoints
+from lmrnn.training.checkpoint import Snapshot
+from lmrnn.training.train import Compute, Training, train
 from tests.small_data import cell_spec, datasets
 from tests.test_training import assert_same
 
@@ -229,7 +229,7 @@ def test_a_failed_write_leaves_the_one_before(data, undisturbed, path, monkeypat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lmrnn.storage._sync", fail)
+        patch.setattr("lmrnn.files.storage._sync", fail)
         with pytest.raises(Exception, match="no space left"):
             train(SPECS["padded"], *data, path, lambda line: None)
     lines = []

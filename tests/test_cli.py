@@ -9,7 +9,7 @@ from tests.studies import Study
 
 
 def lmrnn(*arguments, cwd=None):
-    return subprocess.run([sys.executable, "-m", "lmrnn.cli", *arguments], capture_output=True, text=True, cwd=cwd)
+    return subprocess.run([sys.executable, "-m", "lmrnn.cli.main", *arguments], capture_output=True, text=True, cwd=cwd)
 
 
 @pytest.mark.parametrize(("battery", "n"), [("20", 20), ("126", 126), ("132", 132), ("seq60", 60), ("go,dlygointr", 2)])

@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrnn.connectivity import build_connectivity, complete_connectivity, connectivity_label, validate_connectivity
 from lmrnn.errors import ConnectivityError
+from lmrnn.networks.connectivity import (
+    build_connectivity,
+    complete_connectivity,
+    connectivity_label,
+    validate_connectivity,
+)
 
 SPECS = [
     {"kind": "local", "radius": 2.5},
@@ -206,5 +211,5 @@ def test_what_cannot_be_built_is_refused_with_key_value_and_what_is_allowed(spec
 
 
 def test_labels_and_checks_need_no_torch(run_python):
-    done = run_python("import sys, lmrnn.connectivity; assert 'torch' not in sys.modules")
+    done = run_python("import sys, lmrnn.networks.connectivity; assert 'torch' not in sys.modules")
     assert done.returncode == 0, done.stderr

@@ -4,9 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmrnn import curves
-from lmrnn.comparison import best_rates, prepare
-from lmrnn.summary import crossing, mean_interval, median_interval, paired_interval, resamples, student_interval
+from lmrnn.curves import tables as curves
+from lmrnn.curves.comparison import best_rates, prepare
+from lmrnn.curves.statistics import (
+    crossing,
+    mean_interval,
+    median_interval,
+    paired_interval,
+    resamples,
+    student_interval,
+)
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, cell, study, table_of
 
 INF = float("inf")

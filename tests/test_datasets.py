@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrnn.datasets import Dataset, DatasetSpec, dataset_bytes, generate, generate_dataset
+from lmrnn.datasets.files import Dataset, DatasetSpec, dataset_bytes, generate, generate_dataset
+from lmrnn.datasets.generation import BLOCK, GENERATOR_VERSION
 from lmrnn.errors import ConfigError, TaskNameError
-from lmrnn.generation import BLOCK, GENERATOR_VERSION
 from lmrnn.tasks import Draws, battery_names, parse, render
 
 NAMES = st.sampled_from(battery_names(126))

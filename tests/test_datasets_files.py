@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
-from lmrnn import datasets
-from lmrnn.datasets import DATASET_SCHEMA, DatasetSpec, generate, generate_dataset, load_dataset
+from lmrnn.datasets import files as datasets
+from lmrnn.datasets.files import DATASET_SCHEMA, DatasetSpec, generate, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError
-from lmrnn.storage import lock, temporaries, write_h5
+from lmrnn.files.storage import lock, temporaries, write_h5
 from lmrnn.tasks import battery_names
 
 SPECS = [DatasetSpec("corrected", 100, battery_names(20), n, split, 0) for n in (3, 600) for split in ("train", "test")]
@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[1]
 # the process dies at its k-th block, in the middle of writing the file
 DYING = """
 import os, signal, sys
-from lmrnn import generation
-from lmrnn.datasets import DatasetSpec, generate_dataset
+from lmrnn.datasets import generation
+from lmrnn.datasets.files import DatasetSpec, generate_dataset
 
 def dying(trials, rng, add_noise=generation.add_noise, left=[int(sys.argv[3])]):
     left[0] -= 1

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from lmrnn.batches import Trials, padded_batch
-from lmrnn.connectivity import build_connectivity
-from lmrnn.evaluation import always_fixate, evaluate, trial_counts
-from lmrnn.network import LMRNN
-from lmrnn.recurrence import reference
+from lmrnn.datasets.batches import Trials, padded_batch
+from lmrnn.networks import reference
+from lmrnn.networks.connectivity import build_connectivity
+from lmrnn.networks.model import LMRNN
+from lmrnn.training.evaluation import always_fixate, evaluate, trial_counts
 from tests.small_data import dataset
 
 # labels, decision onset, what a network says, task: three trials
@@ -54,8 +54,8 @@ class Says:
 @pytest.fixture
 def says(monkeypatch):
     module = SimpleNamespace(logits=lambda network, batch: logits_of([trial[2] for trial in TRIALS], len(batch.labels)))
-    monkeypatch.setattr("lmrnn.evaluation.choose_path", lambda *_: "hand")
-    monkeypatch.setattr("lmrnn.evaluation.get_path", lambda _: module)
+    monkeypatch.setattr("lmrnn.training.evaluation.choose_path", lambda *_: "hand")
+    monkeypatch.setattr("lmrnn.training.evaluation.get_path", lambda _: module)
     return Says()
 
 

@@ -11,10 +11,14 @@ import pandas as pd
 import pytest
 from matplotlib.transforms import Bbox
 
-from lmrnn import curves, figures, figures_maps, figures_style, maps
+from lmrnn.curves import maps
+from lmrnn.curves import tables as curves
 from lmrnn.errors import ConfigError, TaskNameError
-from lmrnn.figures_tasks import accuracy_map
-from lmrnn.figures_trial import draw_one
+from lmrnn.figures import curves as figures
+from lmrnn.figures import maps as figures_maps
+from lmrnn.figures import style as figures_style
+from lmrnn.figures.tasks import accuracy_map
+from lmrnn.figures.trial import draw_one
 from lmrnn.seeds import stream
 from lmrnn.tasks import parse, sample
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, LOCAL5, cell, study, table_of

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmrnn import storage
-from lmrnn.cells import read_cell
-from lmrnn.config import load_config
 from lmrnn.errors import ResourceError
-from lmrnn.pipeline import collect_cells, run_cell
-from lmrnn.sink import Sink
-from lmrnn.storage import open_h5, write_h5
-from lmrnn.sweep import cells_of
+from lmrnn.files import storage
+from lmrnn.files.sink import Sink
+from lmrnn.files.storage import open_h5, write_h5
+from lmrnn.steps import collect_cells, run_cell
+from lmrnn.study.cells import read_cell
+from lmrnn.study.config import load_config
+from lmrnn.study.grid import cells_of
 from tests.studies import Study, steady
 from tests.test_training import assert_same
 
@@ -70,7 +70,7 @@ def test_hdf5_survives_a_full_disk_at_any_point_of_its_file(tmp_path, monkeypatc
 
 def test_a_log_on_a_full_disk_goes_on_at_the_terminal(run_python):
     done = run_python(
-        "from lmrnn.command import logged\nfrom lmrnn.errors import ResourceError\n"
+        "from lmrnn.cli.exits import logged\nfrom lmrnn.errors import ResourceError\n"
         "with logged('/dev/full') as log:\n"
         "    print('step 1', file=log, flush=True)\n    raise ResourceError('no space left, make some')"
     )

@@ -10,14 +10,14 @@ import h5py
 import numpy as np
 import pytest
 
-from lmrnn import checkpoint as checkpoints
-from lmrnn.cells import read_cell
-from lmrnn.config import validate_config
-from lmrnn.datasets import generate_dataset, load_dataset
+from lmrnn.datasets.files import generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError, Interrupted
-from lmrnn.pipeline import collect_cells, compute_curves, ensure_datasets, run_cell
-from lmrnn.sweep import cells_of
-from lmrnn.training import Compute, Training, train
+from lmrnn.steps import collect_cells, compute_curves, ensure_datasets, run_cell
+from lmrnn.study.cells import read_cell
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of
+from lmrnn.training import checkpoint as checkpoints
+from lmrnn.training.train import Compute, Training, train
 from tests import fuzzing
 from tests.studies import TINY, merged
 from tests.test_training import assert_same
@@ -29,7 +29,7 @@ CONFIG = validate_config(merged(TINY, {"compute": {"path": "reference"}}))
 @pytest.fixture(autouse=True)
 def unsynced(monkeypatch):
     """Hundreds of files that nobody needs after a power cut."""
-    monkeypatch.setattr("lmrnn.storage._sync", lambda path: None)
+    monkeypatch.setattr("lmrnn.files.storage._sync", lambda path: None)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
-from lmrnn import cli
-from lmrnn.config import load_config, validate_config
-from lmrnn.datasets import dataset_bytes
+from lmrnn.cli.main import main as cli
+from lmrnn.datasets.files import dataset_bytes
 from lmrnn.errors import ConfigError
-from lmrnn.limits import cell_memory_mb
-from lmrnn.sweep import cells_of
+from lmrnn.study.config import load_config, validate_config
+from lmrnn.study.grid import cells_of
+from lmrnn.study.requirements import cell_memory_mb
 from tests.studies import TINY, Study, merged
 
 FULL = merged(validate_config(TINY), {"grid": TINY["grid"], "network": {"neurons": 25}})

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import yaml
 
-from lmrnn import checkpoint as checkpoints
-from lmrnn.cells import read_cell
-from lmrnn.command import EXIT_INTERRUPTED
-from lmrnn.config import load_config
-from lmrnn.sweep import cells_of
+from lmrnn.cli.exits import EXIT_INTERRUPTED
+from lmrnn.study.cells import read_cell
+from lmrnn.study.config import load_config
+from lmrnn.study.grid import cells_of
+from lmrnn.training import checkpoint as checkpoints
 from tests.conftest import ROOT
 from tests.studies import TINY, merged
 from tests.test_training import assert_same
@@ -209,7 +209,8 @@ def test_a_signal_asks_for_a_checkpoint_and_a_status_that_says_resumable(nursery
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2], ids=lambda n: n.name)
 def test_the_command_says_that_it_was_interrupted_and_goes_on_when_given_again(number, undisturbed, study):
-    command = [sys.executable, "-m", "lmrnn.cli", "train", "--config", str(study.config), "--cell", study.cell.hash]
+    command = [sys.executable, "-m", "lmrnn.cli.main", "train", "--config", str(study.config)]
+    command += ["--cell", study.cell.hash]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
     for _ in range(5):  # on a busy machine the training may end before the signal is sent
         with subprocess.Popen(command, **options) as process:

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hatch_build
-from lmrnn.batches import Batch
-from lmrnn.connectivity import build_connectivity
+from lmrnn.datasets.batches import Batch
 from lmrnn.errors import ConfigError
-from lmrnn.network import LMRNN
-from lmrnn.recurrence import kernel, reference
-from lmrnn.recurrence.pairs import pair_rows, walk
+from lmrnn.networks import kernel, reference
+from lmrnn.networks.connectivity import build_connectivity
+from lmrnn.networks.model import LMRNN
+from lmrnn.networks.pairs import pair_rows, walk
 from tests.test_paths import distance, doubled, gradient, random_batch
 
 ROOT = Path(__file__).parents[1]

@@ -3,10 +3,10 @@
 import psutil
 import pytest
 
-from lmrnn.config import validate_config
 from lmrnn.errors import ResourceError
-from lmrnn.limits import cell_memory_mb, check_gpu, check_limits
-from lmrnn.sweep import cells_of
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of
+from lmrnn.study.requirements import cell_memory_mb, check_gpu, check_limits
 from tests.studies import Study
 
 GRID = {"connectivity": ["full"], "tasks": [20], "trials_per_task": [8], "seed": [0]}

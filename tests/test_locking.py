@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lmrnn.locking import take_part
+from lmrnn.files.locks import take_part
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def folder(tmp_path):
 def joined(folder):
     """A process that has joined and set two locks, as Snakemake does."""
     code = (
-        "import sys, time; from pathlib import Path; from lmrnn.locking import take_part\n"
+        "import sys, time; from pathlib import Path; from lmrnn.files.locks import take_part\n"
         "handle, cleared = take_part(sys.argv[1] + '/drivers', sys.argv[1] + '/locks')\n"
         "for kind in ('input', 'output'): (Path(sys.argv[1]) / 'locks' / f'0.{kind}.lock').touch()\n"
         "print(cleared, flush=True); time.sleep(60)"

@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from lmrnn import maps
-from lmrnn.comparison import prepare
-from lmrnn.curves import threshold_times
-from lmrnn.figures_maps import equal_synapses as draw_equal_synapses
-from lmrnn.figures_maps import rate_threshold_map as draw_map
+from lmrnn.curves import maps
+from lmrnn.curves.comparison import prepare
+from lmrnn.curves.tables import threshold_times
+from lmrnn.figures.maps import equal_synapses as draw_equal_synapses
+from lmrnn.figures.maps import rate_threshold_map as draw_map
 from tests.synthetic_cells import FULL, LOCAL3, LOCAL5, cell, table_of
 from tests.test_claims import one, reaching, speed_study
 from tests.test_figures import watched

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lmrnn.batches import Batch
-from lmrnn.connectivity import Connectivity, build_connectivity
+from lmrnn.datasets.batches import Batch
 from lmrnn.errors import ConfigError
-from lmrnn.network import INITIALISATIONS, LMRNN, NONLINEARITIES
-from lmrnn.recurrence import PATHS, choose_path, get_path, reference
+from lmrnn.networks import reference
+from lmrnn.networks.connectivity import Connectivity, build_connectivity
+from lmrnn.networks.model import INITIALISATIONS, LMRNN, NONLINEARITIES
+from lmrnn.networks.paths import PATHS, choose_path, get_path
 
 PARAMETERS = {"recurrent", "input", "rule", "bias", "readout", "readout_bias"}
 

@@ -11,11 +11,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lmrnn.batches import Batch
-from lmrnn.connectivity import Connectivity, build_connectivity
+from lmrnn.datasets.batches import Batch
 from lmrnn.errors import ConfigError
-from lmrnn.network import LMRNN
-from lmrnn.recurrence import choose_path, dense, get_path, kernel, pairs, reference
+from lmrnn.networks import dense, kernel, pairs, reference
+from lmrnn.networks.connectivity import Connectivity, build_connectivity
+from lmrnn.networks.model import LMRNN
+from lmrnn.networks.paths import choose_path, get_path
 
 # LMRNN_EXAMPLES: how many random problems; fewer where a slow build of the kernel runs them
 EXAMPLES = settings(

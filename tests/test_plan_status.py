@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from lmrnn.cell_states import Reader, pace
-from lmrnn.cli import main
-from lmrnn.config import validate_config
+from lmrnn.cli.cell_states import Reader, pace
+from lmrnn.cli.main import main
+from lmrnn.cli.plan import Cost, cell_seconds, duration, makespan, plan
+from lmrnn.cli.prune import unasked_files
+from lmrnn.cli.status import failures, legend, table
 from lmrnn.ledger import Ledger
-from lmrnn.plan import Cost, cell_seconds, duration, makespan, plan
-from lmrnn.status import failures, legend, table
-from lmrnn.sweep import cells_of
-from lmrnn.unasked import unasked_files
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of
 from tests.studies import Study
 
 STUDY = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmrnn.cli import build_parser
+from lmrnn.cli.main import build_parser
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrnn.errors import BusyError, DamagedFileError, ResourceError
-from lmrnn.storage import atomic_path, lock, open_h5, temporaries, write_h5, write_text
+from lmrnn.files.storage import atomic_path, lock, open_h5, temporaries, write_h5, write_text
 
 
 def fill(file):
@@ -37,7 +37,7 @@ def test_a_killed_write_leaves_the_old_file_and_a_temporary_that_is_found(tmp_pa
     path = tmp_path / "table.csv"
     write_text(path, "old")
     code = (
-        "import os, signal, sys; from lmrnn.storage import atomic_path\n"
+        "import os, signal, sys; from lmrnn.files.storage import atomic_path\n"
         "with atomic_path(sys.argv[1]) as t:\n    t.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9
@@ -96,7 +96,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_lock_is_held_by_one_process_and_goes_with_it(tmp_path):
     path = tmp_path / "cell.lock"
     code = (
-        "import sys, time; from lmrnn.storage import lock\n"
+        "import sys, time; from lmrnn.files.storage import lock\n"
         "with lock(sys.argv[1]):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as other:

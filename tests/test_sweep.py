@@ -4,11 +4,11 @@ import copy
 
 import pytest
 
-from lmrnn.config import validate_config
-from lmrnn.connectivity import build_connectivity
-from lmrnn.connectivity_size import network_size
 from lmrnn.errors import ConfigError, ConnectivityError
-from lmrnn.sweep import cells_of, find_cell
+from lmrnn.networks.connectivity import build_connectivity
+from lmrnn.networks.size import network_size
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of, find_cell
 
 BASE = {
     "study": "s",

@@ -13,10 +13,10 @@ import pandas as pd
 import psutil
 import pytest
 
-from lmrnn.cells import read_cell
-from lmrnn.config import load_config
-from lmrnn.pipeline import run_cell
-from lmrnn.sweep import cells_of
+from lmrnn.steps import run_cell
+from lmrnn.study.cells import read_cell
+from lmrnn.study.config import load_config
+from lmrnn.study.grid import cells_of
 from tests.conftest import ROOT
 from tests.studies import Study, steady
 from tests.test_training import assert_same
@@ -114,7 +114,7 @@ def test_two_processes_on_one_cell_train_it_once(undisturbed, tmp_path):
     study = make_study(tmp_path / "study")
     shutil.copytree(undisturbed.results / "datasets", study.results / "datasets")
     cell = cells_of(load_config(study.config_file))[0]
-    command = [sys.executable, "-m", "lmrnn.cli", "train", "--config", "study.yaml", "--cell", cell.hash]
+    command = [sys.executable, "-m", "lmrnn.cli.main", "train", "--config", "study.yaml", "--cell", cell.hash]
     environment = {**study.environment(), "PYTHONPATH": str(ROOT)}
     both = [
         subprocess.Popen([*command, "--log", f"{name}.log"], cwd=study.folder, env=environment, stdout=subprocess.PIPE)
@@ -137,7 +137,7 @@ def test_a_process_that_waits_for_another_one_says_so(undisturbed, tmp_path):
     cell = cells_of(config)[0]
     reader, writer = os.pipe()
     holder = (
-        "import os, sys, time; from lmrnn.storage import lock\n"
+        "import os, sys, time; from lmrnn.files.storage import lock\n"
         "with lock(sys.argv[1]):\n    print('held', flush=True); os.read(0, 1)"
     )
     lock_file = cell.checkpoint(study.results).with_suffix(".lock")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lmrnn.batches import PaddedBatches
-from lmrnn.cells import MEASURES, read_cell, write_cell
+from lmrnn.datasets.batches import PaddedBatches
 from lmrnn.errors import ConfigError, ConnectivityError, ResourceError
-from lmrnn.evaluation import always_fixate
-from lmrnn.optimiser import Adam, clip
-from lmrnn.training import Compute, Training, train
+from lmrnn.study.cells import MEASURES, read_cell, write_cell
+from lmrnn.training.evaluation import always_fixate
+from lmrnn.training.optimiser import Adam, clip
+from lmrnn.training.train import Compute, Training, train
 from tests.small_data import cell_spec, datasets
 
 LAYOUTS = ["padded", "stream"]
@@ -168,7 +168,7 @@ def test_adam_is_that_of_torch_to_the_bit():
 
 def test_a_training_does_not_import_the_compiler(run_python):
     done = run_python(
-        "import sys; from lmrnn.training import train; from tests.small_data import cell_spec, datasets\n"
+        "import sys; from lmrnn.training.train import train; from tests.small_data import cell_spec, datasets\n"
         "train(cell_spec(), *datasets(), log=lambda line: None); assert 'torch._dynamo' not in sys.modules"
     )
     assert done.returncode == 0, done.stderr

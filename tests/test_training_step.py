@@ -5,14 +5,14 @@ import copy
 import pytest
 import torch
 
-from lmrnn import training_step
-from lmrnn.batches import Batch, Trials
-from lmrnn.connectivity import build_connectivity
+from lmrnn.datasets.batches import Batch, Trials
 from lmrnn.errors import Interrupted, ResourceError
-from lmrnn.network import LMRNN
-from lmrnn.optimiser import Adam
-from lmrnn.training import Compute, Training, train
-from lmrnn.training_step import CapturedStep, PlainStep, make_step
+from lmrnn.networks.connectivity import build_connectivity
+from lmrnn.networks.model import LMRNN
+from lmrnn.training import step as training_step
+from lmrnn.training.optimiser import Adam
+from lmrnn.training.step import CapturedStep, PlainStep, make_step
+from lmrnn.training.train import Compute, Training, train
 from tests.small_data import cell_spec, dataset, datasets
 
 NETWORKS = [

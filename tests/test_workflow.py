@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from lmrnn.cells import read_cell
+from lmrnn.study.cells import read_cell
 from tests.studies import Study
 
 

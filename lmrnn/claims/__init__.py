@@ -23,12 +23,13 @@ from lmrnn.claims.controls import controls_of
 from lmrnn.claims.data import data_rows
 from lmrnn.claims.rotation import rotation_rows
 from lmrnn.claims.speed import speed_rows
-from lmrnn.claims.verdicts import STATEMENTS, task_count
-from lmrnn.comparison import prepare
-from lmrnn.curves import threshold_times
+from lmrnn.claims.verdicts import STATEMENTS
+from lmrnn.curves.comparison import prepare
+from lmrnn.curves.tables import threshold_times
+from lmrnn.tasks.battery import task_count
 
 if TYPE_CHECKING:
-    from lmrnn.cells import CellResult
+    from lmrnn.study.cells import CellResult
 
 COLUMNS = [
     "claim", "statement", "condition", "threshold", "comparison", "role", "number", "low", "high", "unit", "seeds",
@@ -57,7 +58,7 @@ def compute(
         The threshold whose rows, on the largest battery, are the headlines: the nearest of those at which there is
         something to compare.
     rotation : pandas.DataFrame, optional
-        From `lmrnn.analysis_rotation`: one row per network and task; without it claim 4 is left out.
+        From `lmrnn.analysis.rotation`: one row per network and task; without it claim 4 is left out.
 
     Returns
     -------

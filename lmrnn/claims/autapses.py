@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row, task_count
-from lmrnn.comparison import choose_rate
-from lmrnn.summary import paired_interval, student_interval
-from lmrnn.tasks.battery import battery
+from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row
+from lmrnn.curves.comparison import best_network
+from lmrnn.curves.statistics import paired_interval, student_interval
+from lmrnn.tasks.battery import battery, task_count
 from lmrnn.tasks.drawing import spans
 
 if TYPE_CHECKING:
-    from lmrnn.cells import CellResult
+    from lmrnn.study.cells import CellResult
     from lmrnn.tasks.battery import Task
 
 AT_PAR, FAR_BEHIND = -0.03, -0.20  # differences in decision accuracy
@@ -56,37 +56,13 @@ def _group_members(tasks: Any, definition: str) -> dict[str, list[int]]:
     return members
 
 
-def best_network(runs: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Cells of the best connectivity and rate of a kind in one panel, chosen on validation data.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        One panel of `lmrnn.comparison.prepare`.
-    kind : str
-        Kind of connectivity.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Its rows, one per seed, with at_edge and cell (position among all results); empty if there are none.
-    """
-    rows = runs[runs["kind"] == kind].reset_index(names="cell")
-    if rows.empty:
-        return rows.assign(at_edge="")
-    at_best = rows.merge(choose_rate(rows, ["connectivity"], "final_validation"), on=["connectivity", "learning_rate"])
-    scores = at_best.groupby("connectivity")["final_validation"].agg(["mean", "size"])
-    name = scores[scores["size"] == scores["size"].max()]["mean"].idxmax()
-    return at_best[at_best["connectivity"] == name]
-
-
 def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[dict[str, Any]]:
     """Claim 3 and its control for every panel of the largest data size, by group of tasks.
 
     Parameters
     ----------
     runs : pandas.DataFrame
-        From `lmrnn.comparison.prepare`.
+        From `lmrnn.curves.comparison.prepare`.
     results : sequence of CellResult
         The same cells.
 

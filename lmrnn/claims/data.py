@@ -10,12 +10,13 @@ import pandas as pd
 
 from lmrnn.claims.ratios import Ratio, ratio_of_best
 from lmrnn.claims.speed import CONTROLS
-from lmrnn.claims.verdicts import SAME_SEEDS, claim_row, task_count
-from lmrnn.comparison import best_rates
-from lmrnn.curves import seed_trials_to_threshold
+from lmrnn.claims.verdicts import SAME_SEEDS, claim_row
+from lmrnn.curves.comparison import best_rates
+from lmrnn.curves.tables import seed_trials_to_threshold
+from lmrnn.tasks.battery import task_count
 
 if TYPE_CHECKING:
-    from lmrnn.cells import CellResult
+    from lmrnn.study.cells import CellResult
 
 
 def data_rows(
@@ -30,7 +31,7 @@ def data_rows(
     Parameters
     ----------
     runs : pandas.DataFrame
-        From `lmrnn.comparison.prepare`.
+        From `lmrnn.curves.comparison.prepare`.
     results : sequence of CellResult
         The same cells.
     thresholds : sequence of float

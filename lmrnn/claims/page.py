@@ -11,7 +11,7 @@ import pandas as pd
 from lmrnn.claims.controls import number_text
 from lmrnn.claims.glance import class_of, glance
 from lmrnn.claims.verdicts import STATEMENTS
-from lmrnn.storage import write_text
+from lmrnn.files.storage import write_text
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #111; }

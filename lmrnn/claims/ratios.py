@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmrnn.claims.verdicts import verdict_of_ratio
-from lmrnn.summary import paired_interval, student_interval
+from lmrnn.curves.statistics import paired_interval, student_interval
 
 NAN = float("nan")
 _BOUNDS = {(True, False): "at least this", (False, True): "at most this", (True, True): "neither always gets there"}
@@ -106,7 +106,7 @@ def candidates(times: pd.DataFrame, kind: str, value: str = "restricted") -> pd.
     Parameters
     ----------
     times : pandas.DataFrame
-        Rows of one panel and threshold from `lmrnn.curves.threshold_times`, with a column `value`.
+        Rows of one panel and threshold from `lmrnn.curves.tables.threshold_times`, with a column `value`.
     kind : str
         Kind of connectivity.
     value : str

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row, task_count
-from lmrnn.summary import mean_interval, student_interval
+from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row
+from lmrnn.curves.statistics import mean_interval, student_interval
+from lmrnn.tasks.battery import task_count
 
 ON_TARGET = (0.8, 1.25)  # share of the target's rotation that counts as following it
 SOLVED = 0.5  # share of trials answered right from which networks count as solving a group of tasks
@@ -33,7 +34,7 @@ def rotation_rows(rotation: pd.DataFrame) -> Iterator[dict[str, Any]]:
     Parameters
     ----------
     rotation : pandas.DataFrame
-        From `lmrnn.analysis_rotation`: columns panel, tasks, kind, connectivity, seed, task, what (``seq``, ``int``,
+        From `lmrnn.analysis.rotation`: columns panel, tasks, kind, connectivity, seed, task, what (``seq``, ``int``,
         ``none``), share (angle advanced over the target's), advance (rad per time step), coherence, and the same share
         otherwise measured (of these, all may be missing).
 

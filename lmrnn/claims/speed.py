@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from lmrnn.claims.ratios import Ratio, candidates, ratio_of_best
-from lmrnn.claims.verdicts import SAME_SEEDS, claim_row, task_count
+from lmrnn.claims.verdicts import SAME_SEEDS, claim_row
+from lmrnn.tasks.battery import task_count
 
 # control: the kind of connectivity that takes the place of the full network
 CONTROLS = {"random of equal density": "random", "full with as many synapses": "full_matched"}
@@ -21,7 +22,7 @@ def speed_rows(times: pd.DataFrame) -> Iterator[dict[str, Any]]:
     Parameters
     ----------
     times : pandas.DataFrame
-        From `lmrnn.curves.threshold_times`.
+        From `lmrnn.curves.tables.threshold_times`.
 
     Yields
     ------

@@ -66,19 +66,3 @@ def claim_row(claim: int, condition: str, comparison: str, **values: Any) -> dic
     blank = dict.fromkeys(("number", "low", "high", "t_low", "t_high", "first", "second", "baseline"), np.nan)
     words = {"threshold": None, "role": "claim", "seeds": 0, "verdict": "undecided", "strict_verdict": "undecided"}
     return {**blank, **words, "claim": claim, "condition": condition, "comparison": comparison, **values}
-
-
-def task_count(tasks: Any) -> int:
-    """Number of tasks of a battery as the table of cells names it.
-
-    Parameters
-    ----------
-    tasks : int or str
-        A number, ``seq60``, or names joined by ``+``.
-
-    Returns
-    -------
-    int
-        How many.
-    """
-    return int(tasks) if str(tasks).isdigit() else 60 if tasks == "seq60" else str(tasks).count("+") + 1

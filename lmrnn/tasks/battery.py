@@ -274,3 +274,19 @@ def check_setting(definition: str, dt: int) -> None:
         raise ConfigError(f"definition: {definition!r} is none of {', '.join(DEFINITIONS)}")
     if isinstance(dt, bool) or not isinstance(dt, int) or dt < 1 or 100 % dt:
         raise ConfigError(f"dt: {dt!r} ms does not divide 100; allowed are 1, 2, 4, 5, 10, 20, 25, 50, 100")
+
+
+def task_count(tasks: int | str) -> int:
+    """Number of tasks of a battery as the table of cells names it.
+
+    Parameters
+    ----------
+    tasks : int or str
+        A number, ``seq60``, or names joined by ``+``.
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    return int(tasks) if str(tasks).isdigit() else 60 if tasks == "seq60" else str(tasks).count("+") + 1

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from study import Study
 
-from lmrnn.storage import lock
+from lmrnn.files.storage import lock
 
 HOW = "tests/slurm/start.sh starts one on this machine (as root, from Debian packages); tests/slurm/README.md says more"
 

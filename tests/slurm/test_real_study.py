@@ -10,8 +10,8 @@ import pytest
 import yaml
 from study import slurm, wait_for
 
-from lmrnn.cells import read_cell
 from lmrnn.ledger import Ledger
+from lmrnn.study.cells import read_cell
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do
     assert again.returncode == 0
     assert "Nothing to be done" in output
     shown = subprocess.run(
-        [sys.executable, "-m", "lmrnn.cli", "status", "--config", str(config), "--json"],
+        [sys.executable, "-m", "lmrnn.cli.main", "status", "--config", str(config), "--json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

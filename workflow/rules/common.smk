@@ -5,14 +5,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from lmrnn.cells import canonical_json
-from lmrnn.config import read_yaml, validate_config
-from lmrnn.datasets import dataset_bytes
+from lmrnn.study.cells import canonical_json
+from lmrnn.study.config import read_yaml, validate_config
+from lmrnn.datasets.files import dataset_bytes
 from lmrnn.errors import LmrnnError
-from lmrnn.limits import cell_memory_mb, check_limits
-from lmrnn.locking import take_part
-from lmrnn.pipeline import ANALYSIS_FIGURES
-from lmrnn.sweep import SPLITS, cells_of, dataset_path
+from lmrnn.study.requirements import cell_memory_mb, check_limits
+from lmrnn.files.locks import take_part
+from lmrnn.steps import ANALYSIS_FIGURES
+from lmrnn.study.grid import SPLITS, cells_of, dataset_path
 
 try:
     for file in workflow.configfiles:

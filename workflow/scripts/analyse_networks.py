@@ -1,9 +1,9 @@
 """Look into the best network of each kind."""
 
-from lmrnn.command import logged
-from lmrnn.config import validate_config
-from lmrnn.pipeline import analyse_networks
-from lmrnn.sweep import cells_of
+from lmrnn.cli.exits import logged
+from lmrnn.steps import analyse_networks
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of
 
 with logged(snakemake.log[0]):
     study = validate_config(snakemake.config)

@@ -1,9 +1,9 @@
 """Put all cells of the study into one table."""
 
-from lmrnn.command import logged
-from lmrnn.config import validate_config
-from lmrnn.pipeline import collect_cells
-from lmrnn.sweep import cells_of
+from lmrnn.cli.exits import logged
+from lmrnn.steps import collect_cells
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of
 
 with logged(snakemake.log[0]):
     study = validate_config(snakemake.config)

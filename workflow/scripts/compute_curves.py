@@ -1,9 +1,9 @@
 """Compute the study's curves from its cells."""
 
-from lmrnn.command import logged
-from lmrnn.config import validate_config
-from lmrnn.pipeline import compute_curves
-from lmrnn.sweep import cells_of
+from lmrnn.cli.exits import logged
+from lmrnn.steps import compute_curves
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of
 
 with logged(snakemake.log[0]):
     study = validate_config(snakemake.config)

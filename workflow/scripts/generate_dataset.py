@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lmrnn.command import logged
-from lmrnn.datasets import DatasetSpec, generate_dataset
+from lmrnn.cli.exits import logged
+from lmrnn.datasets.files import DatasetSpec, generate_dataset
 
 with logged(snakemake.log[0]) as log:
     path = Path(snakemake.output[0])

@@ -1,9 +1,9 @@
 """Measure the paper's claims on the study's cells."""
 
-from lmrnn.command import logged
-from lmrnn.config import validate_config
-from lmrnn.pipeline import measure_claims
-from lmrnn.sweep import cells_of
+from lmrnn.cli.exits import logged
+from lmrnn.steps import measure_claims
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import cells_of
 
 with logged(snakemake.log[0]):
     study = validate_config(snakemake.config)

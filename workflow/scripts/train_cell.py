@@ -2,10 +2,10 @@
 
 import json
 
-from lmrnn.command import logged
-from lmrnn.config import validate_config
-from lmrnn.pipeline import run_cell
-from lmrnn.sweep import Cell
+from lmrnn.cli.exits import logged
+from lmrnn.steps import run_cell
+from lmrnn.study.config import validate_config
+from lmrnn.study.grid import Cell
 
 with logged(snakemake.log[0]) as log:
     study = validate_config(snakemake.config)

@@ -1,0 +1,147 @@
+"""Whether a trained network's state turns along a ring in the tasks whose answer does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmrnn.analysis.ring import (
+    POSITIONS,
+    RING_STEP,
+    Rotation,
+    advances,
+    measure_rotation,
+    pattern_rotation,
+    share_of,
+)
+from lmrnn.analysis.runs import Run, answers_of, run_task
+from lmrnn.networks.model import LMRNN
+from lmrnn.tasks import Task, battery
+
+MS_PER_POSITION = 100  # int and seq move by one position on the ring in this time
+
+
+def seq_positions(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Position to be reported at each time step of the decision period.
+
+    Parameters
+    ----------
+    run : Run
+        Of any task.
+
+    Returns
+    -------
+    rows : numpy.ndarray
+        (R,) rows of the states in which there is something to report.
+    position : numpy.ndarray
+        (R,) 0 .. 15.
+    """
+    rows = np.flatnonzero((run.time >= run.trials.decision[run.trial]) & (run.trials.labels > 0))
+    return rows, run.trials.labels[rows] - 1
+
+
+def int_positions(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Position that the answer would have if the delay ended now, at each time step of the delay (reach family).
+
+    Parameters
+    ----------
+    run : Run
+        Of a task of the reach family with a delay.
+
+    Returns
+    -------
+    rows : numpy.ndarray
+        (R,) rows of the delay.
+    position : numpy.ndarray
+        (R,) any integer, counted modulo 16.
+    """
+    task, dt = run.trials.task, run.trials.dt
+    onset, decision = run.trials.bounds[run.trial, -3], run.trials.decision[run.trial]
+    rows = np.flatnonzero((run.time >= onset) & (run.time < decision))
+    elapsed = (run.time - onset + 1)[rows] * dt  # ms, at the end of the time step
+    answer = run.trials.draws.columns["response"][run.trial[rows]]
+    total = (decision - onset)[rows] * dt
+    return rows, answer - task.int_sign * (total // MS_PER_POSITION - elapsed // MS_PER_POSITION)
+
+
+def rotations(
+    network: LMRNN, spec: dict, trials: int = 128, seed: int = 0
+) -> Iterator[tuple[dict, Rotation, np.ndarray]]:
+    """Rotation of a network in every task that calls for it, and in the same tasks without as a control.
+
+    Parameters
+    ----------
+    network : LMRNN
+        The network.
+    spec : dict
+        The cell's spec.
+    trials : int
+        Trials per task.
+    seed : int
+        Seed >= 0 of the trials.
+
+    Yields
+    ------
+    row : dict
+        task; what (``seq``: during the decision, ``int``: during the delay, ``none``: a base task's decision, in which
+        the position stands still); advance, target (rad per time step), share, coherence, explained; the same share in
+        trials answered right throughout (``right_share``, with ``right_trials`` of ``trials``), that of the network's
+        answers (``answer_share``, where it answers at two time steps running; NaN for int, whose delay has no answers),
+        and that of the whole pattern (``pattern_share``, ``pattern_coherence``; `pattern_rotation`).
+    rotation : Rotation
+        The same, with the states in the plane.
+    place : numpy.ndarray
+        (R, 3): trial, time step since onset, position modulo 16 of each of its states.
+    """
+    for rule, task in enumerate(battery(spec["tasks"])):
+        what = _ring_of(task, spec["definition"])
+        if what is None:
+            continue
+        run = run_task(network, task, rule, spec, trials, seed)
+        rows, position = int_positions(run) if what == "int" else seq_positions(run)
+        trial, answers = run.trial[rows], answers_of(network, run)
+        first = np.flatnonzero(np.diff(trial, prepend=-1))
+        if len(np.unique(position[first] % POSITIONS)) < 3 or not np.any(run.states[rows]):
+            continue  # a silent network turns nothing
+        found = measure_rotation(run.states[rows], position, trial)
+        names = ("advance", "target", "share", "coherence", "explained")
+        since = np.arange(len(rows)) - np.repeat(first, np.diff(np.r_[first, len(rows)]))
+        pattern = pattern_rotation(run.states[rows], position, trial)
+        right = np.isin(np.arange(trials), _wrong_trials(run, answers), invert=True)
+        row = {
+            "task": task.name,
+            "what": what,
+            **{name: getattr(found, name) for name in names},
+            "right_share": found.share_in(right[trial]),
+            "right_trials": int(right.sum()),
+            "trials": trials,
+            "answer_share": _answer_share(answers[rows], position, trial) if what != "int" else np.nan,
+            "pattern_share": pattern[0],
+            "pattern_coherence": pattern[1],
+        }
+        yield row, found, np.stack([trial, since, position % POSITIONS], axis=1)
+
+
+def _wrong_trials(run: Run, answers: np.ndarray) -> np.ndarray:
+    """Trials with a wrong answer at some time step of the decision."""
+    deciding = run.time >= run.trials.decision[run.trial]
+    return np.unique(run.trial[deciding & (answers != run.trials.labels)])
+
+
+def _answer_share(answers: np.ndarray, position: np.ndarray, trial: np.ndarray) -> float:
+    """Angle by which the answers advance, over the target's, where there are two running."""
+    turns = advances(RING_STEP * (answers - 1), trial)
+    both = np.isfinite(turns) & (answers > 0) & (np.r_[0, answers[:-1]] > 0)
+    wanted = advances(RING_STEP * position, trial)
+    return share_of(turns[both].mean(), wanted[both].mean()) if both.any() else float("nan")
+
+
+def _ring_of(task: Task, definition: str) -> str | None:
+    """What a task is looked at for: ``seq``, ``int``, ``none`` (a control), or nothing."""
+    if task.seq_sign:
+        return None if task.int_sign else "seq"
+    if task.family != "reach":
+        return None
+    # the published code turns the stimulus of int tasks by an angle off the grid
+    return "none" if not task.int_sign else "int" if definition == "corrected" else None

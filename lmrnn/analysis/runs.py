@@ -1,0 +1,152 @@
+"""Running trained networks on fresh trials, to look into them.
+
+What is then measured is in `lmrnn.analysis.units` (what units are for, how long they remember) and in
+`lmrnn.analysis.rotation` (whether the state turns along a ring).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lmrnn.datasets.batches import Trials as TrialTensors
+from lmrnn.datasets.batches import padded_batch
+from lmrnn.networks.connectivity import build_connectivity
+from lmrnn.networks.model import LMRNN
+from lmrnn.networks.paths import choose_path, get_path
+from lmrnn.seeds import stream
+from lmrnn.study.cells import CellResult
+from lmrnn.tasks import Task, Trials, battery, draw, render
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network's states on noise-free trials of one task.
+
+    Parameters
+    ----------
+    trials : Trials
+        n trials.
+    states : numpy.ndarray
+        (S, N) state after each of the S time steps, laid out as the trials' observations.
+    """
+
+    trials: Trials
+    states: np.ndarray
+
+    @property
+    def trial(self) -> np.ndarray:
+        """(S,) trial of each row."""
+        return np.repeat(np.arange(len(self.trials)), self.trials.length)
+
+    @property
+    def time(self) -> np.ndarray:
+        """(S,) time step of each row within its trial."""
+        return np.arange(len(self.states)) - self.trials.start[self.trial]
+
+
+def restore_network(result: CellResult) -> LMRNN:
+    """The trained network of a cell.
+
+    Parameters
+    ----------
+    result : CellResult
+        With its weights.
+
+    Returns
+    -------
+    LMRNN
+        On the CPU.
+
+    Raises
+    ------
+    KeyError
+        When the result was read without its weights.
+    """
+    spec = result.spec
+    settings = dict(spec["network"])
+    connectivity = build_connectivity(spec["connectivity"], settings.pop("neurons"), spec["seed"])
+    network = LMRNN(connectivity, len(battery(spec["tasks"])), **settings)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(torch.from_numpy(np.asarray(result.weights[name])))
+    return network
+
+
+def run_task(network: LMRNN, task: Task, rule: int, spec: dict, trials: int, seed: int = 0) -> Run:
+    """Run a network on noise-free trials of one task.
+
+    Parameters
+    ----------
+    network : LMRNN
+        The network.
+    task : Task
+        The task.
+    rule : int
+        Its rule channel.
+    spec : dict
+        The cell's spec: definition and dt.
+    trials : int
+        How many trials, >= 1.
+    seed : int
+        Seed >= 0 of the trials; they are of a stream of their own.
+
+    Returns
+    -------
+    Run
+        Trials and states.
+    """
+    rng = stream(seed, "analysis", task.name)
+    made = render(task, draw(task, trials, rng, spec["dt"], spec["definition"]), spec["dt"], spec["definition"])
+    columns = {"start": made.start, "length": made.length, "task": np.full(trials, rule), "decision": made.decision}
+    tensors = TrialTensors(
+        torch.from_numpy(made.obs),
+        torch.from_numpy(made.labels),
+        **{name: np.asarray(column, np.int64) for name, column in columns.items()},
+        n_tasks=network.n_tasks,
+    )
+    batch = padded_batch(tensors, np.arange(trials))
+    states = get_path(choose_path(network, "cpu")).states(network, batch).numpy()  # (T, n, N)
+    laid = np.concatenate([states[: made.length[i], i] for i in range(trials)])
+    return Run(made, laid)
+
+
+def moments(trials: Trials) -> np.ndarray:
+    """What point of a trial each time step is: its period, and the time since the period's onset.
+
+    Parameters
+    ----------
+    trials : Trials
+        n trials.
+
+    Returns
+    -------
+    numpy.ndarray
+        (S,) equal for time steps to be compared; -1 in the fixation period, in which nothing differs yet.
+    """
+    time = np.arange(len(trials.labels)) - np.repeat(trials.start, trials.length)
+    bounds = np.repeat(trials.bounds, trials.length, axis=0)  # (S, periods + 1)
+    period = (time[:, None] >= bounds[:, 1:-1]).sum(axis=1)
+    since = time - bounds[np.arange(len(time)), period]
+    return np.where(period == 0, -1, period * 100_000 + since)
+
+
+def answers_of(network: LMRNN, run: Run) -> np.ndarray:
+    """What the network answers at each time step.
+
+    Parameters
+    ----------
+    network : LMRNN
+        The network.
+    run : Run
+        Its states.
+
+    Returns
+    -------
+    numpy.ndarray
+        (S,) class of the largest output, 0 .. 16.
+    """
+    readout, bias = network.readout.detach().numpy(), network.readout_bias.detach().numpy()
+    return (run.states @ readout.T + bias).argmax(axis=1)

@@ -1,0 +1,164 @@
+"""Which networks of a study are looked into, and the tables that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lmrnn.analysis.rotation import rotations
+from lmrnn.analysis.runs import restore_network
+from lmrnn.analysis.units import unit_tables
+from lmrnn.curves.comparison import best_network, prepare
+from lmrnn.study.cells import CellResult
+from lmrnn.tasks.battery import task_count
+
+KINDS = ("local", "random", "full", "autapse")
+# a picture shows this many trials of one task
+_SHOWN_TRIALS = 48
+
+
+def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
+    """Best network of each kind on the largest battery, all its seeds.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Table of the cells, one row per cell.
+    results : sequence of CellResult
+        The same cells in the same order; weights are not needed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the table with panel and cell (position among all results), of padded trials, the largest battery and
+        data size and, of each kind, the longest training: what is not learned yet shows no solution. Each kind's
+        connectivity and rate have the highest mean final validation accuracy. Diverged cells are left out: there is
+        nothing to look into.
+    """
+    runs = prepare(table, results)
+    counts = runs["tasks"].map(task_count)
+    chosen = runs[counts == counts.max()]
+    for column, value in (("layout", "padded"), ("trials_per_task", chosen["trials_per_task"].max())):
+        if (chosen[column] == value).any():
+            chosen = chosen[chosen[column] == value]
+    chosen = chosen[chosen["network_neurons"] == chosen["network_neurons"].iloc[0]]
+    networks = [best_network(_longest(chosen[chosen["kind"] == kind]), kind) for kind in KINDS]
+    found = pd.concat([one for one in networks if len(one)] or networks[:1])
+    return found[found["status"] == "completed"].sort_values(["kind", "seed"], kind="stable")
+
+
+def _longest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of the first panel among those that were trained for the most steps."""
+    most = runs[runs["steps"] == runs["steps"].max()]
+    return most[most["panel"] == most["panel"].iloc[0]] if len(most) else most
+
+
+def analyse_study(
+    table: pd.DataFrame, results: Sequence[CellResult], read: Callable[[Path], CellResult], seed: int = 0
+) -> dict[str, pd.DataFrame]:
+    """Look into the best network of each kind.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Table of the cells.
+    results : sequence of CellResult
+        The same cells in the same order, without weights.
+    read : callable
+        Reads a cell's file with its weights.
+    seed : int
+        Seed >= 0 of the trials on which the networks are run.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        Each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every seed),
+        ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one seq
+        task in their principal plane). See `lmrnn.analysis.units` and `lmrnn.analysis.rotation` for
+        the others' columns.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("rotation", "clusters", "units", "tuning", "planes")}
+    pictured: set[str] = set()
+    for _, run in choose_networks(table, results).iterrows():
+        result = read(Path(run["file"]))
+        network = restore_network(result)
+        lead = {name: run[name] for name in ("panel", "tasks", "kind", "connectivity", "seed")}
+        first = run["kind"] not in pictured
+        pictured.add(run["kind"])
+        rows, planes = [], []
+        for row, found, place in rotations(network, result.spec, seed=seed):
+            rows.append(row)
+            if first and row["what"] == "seq" and not planes:
+                shown = place[:, 0] < _SHOWN_TRIALS
+                columns = dict(zip(("trial", "step", "position"), place[shown].T, strict=True))
+                planes.append(
+                    pd.DataFrame(
+                        {"task": row["task"], **columns, "x": found.plane[shown, 0], "y": found.plane[shown, 1]}
+                    )
+                )
+        units, tuning, clusters = unit_tables(network, result.spec, seed=seed)
+        for name, parts in {"rotation": [pd.DataFrame(rows)], "clusters": [clusters]}.items():
+            tables[name] += [_led(lead, part) for part in parts]
+        if first:
+            for name, parts in {"units": [units], "tuning": [tuning], "planes": planes}.items():
+                tables[name] += [_led(lead, part) for part in parts]
+    return {name: _joined(parts) for name, parts in tables.items()}
+
+
+def summary(found: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What was found in each network, in words.
+
+    Parameters
+    ----------
+    found : mapping of str to pandas.DataFrame
+        From `analyse_study`.
+
+    Returns
+    -------
+    list of str
+        A line for each network.
+    """
+    lines = []
+    for _, row in found["clusters"].iterrows():
+        units, rotation = (_of_network(found[name], row) for name in ("units", "rotation"))
+        words = [f"{row['active']} active units in {row['clusters']} clusters"]
+        if np.isfinite(row["sheet_share"]):
+            words.append(f"neighbours alike {row['sheet_share']:.0%} (by chance {row['sheet_chance']:.0%})")
+        constants = units.loc[units["time_constant_ms"] > 0, "time_constant_ms"] if len(units) else units
+        if len(constants):
+            words.append(f"median time constant of a unit {constants.median():.0f} ms")
+        lines.append(f"{row['connectivity']}, seed {row['seed']}: {'; '.join([*words, *_turning(rotation)])}")
+    return lines
+
+
+def _of_network(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    return table[(table["connectivity"] == row["connectivity"]) & (table["seed"] == row["seed"])]
+
+
+def _turning(rotation: pd.DataFrame) -> list[str]:
+    """How far the state turns in seq and in int tasks."""
+    words = []
+    for what in ("seq", "int"):
+        part = rotation[rotation["what"] == what] if len(rotation) else rotation
+        if len(part):
+            right = part["right_trials"].sum() / part["trials"].sum()
+            share = f"in {what} tasks the state turns by {part['share'].mean():.2f} of the target's angle"
+            words.append(f"{share} ({right:.0%} of trials right)")
+    return words
+
+
+def _led(lead: dict, part: pd.DataFrame) -> pd.DataFrame:
+    """Put the columns that name the network before the others."""
+    return pd.DataFrame({**{name: [value] * len(part) for name, value in lead.items()}, **part.to_dict("list")})
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    parts = [part for part in parts if len(part)]
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=["panel", "kind", "connectivity", "seed"])
+    )

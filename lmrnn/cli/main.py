@@ -1,0 +1,158 @@
+"""The command `lmrnn`: look at tasks, train a cell, plan a sweep, see how it stands."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from lmrnn import __version__
+from lmrnn.cli import plan, status
+from lmrnn.cli import prune as unasked
+from lmrnn.cli.exits import explained, logged
+from lmrnn.study.config import load_config
+
+DEFAULT_CONFIG = "config/config.yaml"
+
+
+def tasks_command(arguments: argparse.Namespace) -> None:
+    """List the battery: one line per task."""
+    from lmrnn.tasks import battery
+
+    print(f"{'rule':>4}  {'task':<22}{'family':<8}{'int':>4}{'seq':>5}")
+    for rule, task in enumerate(battery(_battery(arguments.battery))):
+        print(f"{rule:>4}  {task.name:<22}{task.family:<8}{_sign(task.int_sign):>4}{_sign(task.seq_sign):>5}")
+
+
+def _sign(sign: int) -> str:
+    return {1: "r", -1: "l", 0: "-"}[sign]
+
+
+def _battery(text: str) -> int | str | list[str]:
+    """A battery as a user types it: a number, seq60, or names with commas."""
+    if text.isdigit():
+        return int(text)
+    return text.split(",") if "," in text else text
+
+
+def show_command(arguments: argparse.Namespace) -> None:
+    """Draw one trial of a task as a picture."""
+    from lmrnn.figures.curves import draw_trial
+
+    path = Path(arguments.output or f"{arguments.task}.png")
+    draw_trial(arguments.task, path, seed=arguments.seed, dt=arguments.dt, definition=arguments.definition)
+    print(path)
+
+
+def train_command(arguments: argparse.Namespace) -> None:
+    """Train one cell of a study without Snakemake."""
+    from lmrnn.steps import run_cell
+    from lmrnn.study.grid import cells_of, find_cell
+
+    config = load_config(arguments.config)
+    cell = find_cell(cells_of(config), arguments.cell)
+    progress = sys.stderr.isatty() and not arguments.log
+    if arguments.log:
+        with logged(arguments.log) as log:
+            status = run_cell(cell, config["results"], config["compute"], log)
+    else:
+        status = run_cell(cell, config["results"], config["compute"], sys.stdout, progress)
+    print(f"{cell.path(config['results'])}: {status}")
+
+
+def cells_command(arguments: argparse.Namespace) -> None:
+    """List the cells of a study."""
+    from lmrnn.study.grid import cells_of
+
+    config = load_config(arguments.config)
+    for cell in cells_of(config):
+        print("done   " if cell.path(config["results"]).exists() else "missing", cell.stem)
+
+
+def analyse_command(arguments: argparse.Namespace) -> None:
+    """Look into trained networks: units and their tasks, time constants, rotation along the ring."""
+    from lmrnn.steps import analyse_cells
+    from lmrnn.study.grid import cells_of, find_cell
+
+    config = load_config(arguments.config)
+    cells = cells_of(config)
+    for path in analyse_cells([find_cell(cells, one) for one in arguments.cell], config["results"], arguments.output):
+        print(path)
+
+
+def _config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", "--configfile", default=DEFAULT_CONFIG, help=f"configuration of the study ({DEFAULT_CONFIG})"
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Parser of the whole command line.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Each sub-command stores its function as ``run``.
+    """
+    parser = argparse.ArgumentParser(prog="lmrnn", description="Locality-masked RNNs on the Mod-Cog battery.")
+    parser.add_argument("--version", action="version", version=f"lmrnn {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        one.set_defaults(run=run)
+        return one
+
+    tasks = add("tasks", tasks_command)
+    tasks.add_argument("--battery", default="126", help="20, 82, 126, 132, any other number, seq60, or names (126)")
+    show = add("show", show_command)
+    show.add_argument("task", help="name of a task, see `lmrnn tasks`")
+    show.add_argument("--output", "-o", help="picture to write, .png or .svg (TASK.png)")
+    show.add_argument("--seed", type=int, default=0, help="seed of the trial (0)")
+    show.add_argument("--dt", type=int, default=100, help="ms per time step, a divisor of 100 (100)")
+    show.add_argument("--definition", choices=("corrected", "released"), default="corrected")
+    train = add("train", train_command)
+    _config_option(train)
+    train.add_argument("--cell", required=True, help="hash, file or unique part of the cell's name, see `lmrnn cells`")
+    train.add_argument("--log", help="write the log to this file")
+    _config_option(add("cells", cells_command))
+    planning = add("plan", plan.plan_command)
+    _config_option(planning)
+    plan.add_arguments(planning)
+    standing = add("status", status.status_command)
+    _config_option(standing)
+    status.add_arguments(standing)
+    pruning = add("prune", unasked.prune_command)
+    _config_option(pruning)
+    pruning.add_argument("--yes", action="store_true", help="remove them; without it they are only listed")
+    analysing = add("analyse", analyse_command)
+    _config_option(analysing)
+    analysing.add_argument("cell", nargs="+", help="finished cells: hash, file or unique part of the name")
+    analysing.add_argument("--output", "-o", default="analysis", help="folder for tables and figures (analysis)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the command `lmrnn`.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status 0; others leave as SystemExit.
+    """
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `lmrnn tasks | head` ends quietly
+    arguments = build_parser().parse_args(argv)
+    with explained():
+        arguments.run(arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,299 @@
+"""What a sweep will cost, before anything of it runs: cells, data, tasks on a cluster, hours.
+
+The cost of one training step is measured on this machine with a few real steps of every kind of cell that the study
+has, or given by the user (from another machine's log). Nothing else is a guess: counts come from the study, hours from
+steps times seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmrnn.cli.plan_cost import Cost, measured_cost
+from lmrnn.datasets.files import dataset_bytes
+from lmrnn.study.cells import canonical_json
+from lmrnn.study.grid import SPLITS, Cell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done and what it takes.
+
+    Parameters
+    ----------
+    cells, done : int
+        Cells of the study, and how many of them are finished.
+    datasets, datasets_done : int
+        Dataset files, and how many are there.
+    gigabytes : float
+        Size of the datasets still to be made, 10**9 bytes.
+    dataset_tasks, cell_tasks : int
+        Array tasks: datasets one by one, cells in packs.
+    hours : float
+        Hours of training and evaluation, added up over the missing cells.
+    core_hours, gpu_hours : float
+        Hours times CPUs; hours times GPUs, a GPU being shared by a pack.
+    wall_hours : float
+        From the start of the first training to the end of the last.
+    costs : dict of str to Cost
+        What the hours were computed from, by kind of cell.
+    """
+
+    cells: int
+    done: int
+    datasets: int
+    datasets_done: int
+    gigabytes: float
+    dataset_tasks: int
+    cell_tasks: int
+    hours: float
+    core_hours: float
+    gpu_hours: float
+    wall_hours: float
+    costs: dict[str, Cost] = field(repr=False)
+
+
+def kind_of(cell: Cell) -> str:
+    """Cells of the same kind take equally long for a step.
+
+    Parameters
+    ----------
+    cell : Cell
+        A cell.
+
+    Returns
+    -------
+    str
+        Connectivity and whatever else of the spec the time of a step depends on.
+    """
+    spec, training = cell.spec, cell.spec["training"]
+    depends = {
+        **spec["network"],
+        **{key: training[key] for key in ("layout", "batch_size", "sequence_length") if key in training},
+        "connectivity": spec["connectivity"],
+        "tasks": len(cell.tasks),
+        "dt": spec["dt"],
+    }
+    return f"{cell.connectivity_label}, {len(cell.tasks)} tasks {canonical_json(depends)}"
+
+
+def cell_seconds(cell: Cell, cost: Cost) -> float:
+    """Time that one cell takes.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell.
+    cost : Cost
+        Of its kind.
+
+    Returns
+    -------
+    float
+        Seconds: its steps, its evaluations on the validation set, its test.
+    """
+    spec, training = cell.spec, cell.spec["training"]
+    evaluations = 1 + math.ceil(training["steps"] / training["evaluate_every"])
+    trials = len(cell.tasks) * (evaluations * spec["validation_trials"] + spec["test_trials"])
+    return training["steps"] * cost.step + trials * cost.trial
+
+
+def plan(
+    config: Mapping[str, Any],
+    cells: Sequence[Cell],
+    cost: Callable[[Cell], Cost] | float,
+    pack: int = 1,
+    parallel: int = 1,
+    gpus: int = 0,
+) -> Plan:
+    """Count and add up.
+
+    Parameters
+    ----------
+    config : mapping
+        The study's complete configuration.
+    cells : sequence of Cell
+        Its cells.
+    cost : callable or float
+        Gives a cell's cost, e.g. `measured_cost`; or seconds per step, for all.
+    pack : int
+        Cells that share a task, >= 1.
+    parallel : int
+        Cells that train at the same time, >= 1.
+    gpus : int
+        GPUs of a task, >= 0.
+
+    Returns
+    -------
+    Plan
+        For the cells that are missing.
+    """
+    results, threads = config["results"], config["compute"]["threads"]
+    missing = [cell for cell in cells if not cell.path(results).exists()]
+    files = {cell.dataset_path(results, split): cell.dataset(split) for cell in cells for split in SPLITS}
+    needed = {cell.dataset_path(results, split) for cell in missing for split in SPLITS}
+    to_make = [path for path in files if path in needed and not path.exists()]
+    costs: dict[str, Cost] = {}
+    for cell in missing:
+        kind = kind_of(cell)
+        if kind not in costs:
+            costs[kind] = cost(cell) if callable(cost) else Cost(float(cost))
+    seconds = [cell_seconds(cell, costs[kind_of(cell)]) for cell in missing]
+    hours = sum(seconds) / 3600
+    return Plan(
+        cells=len(cells),
+        done=len(cells) - len(missing),
+        datasets=len(files),
+        datasets_done=sum(path.exists() for path in files),
+        gigabytes=sum(dataset_bytes(files[path]) for path in to_make) / 1e9,
+        dataset_tasks=len(to_make),
+        cell_tasks=math.ceil(len(missing) / pack),
+        hours=hours,
+        core_hours=hours * threads,
+        gpu_hours=hours * gpus / pack,
+        wall_hours=makespan(seconds, parallel) / 3600,
+        costs=costs,
+    )
+
+
+def makespan(seconds: Sequence[float], parallel: int) -> float:
+    """Time until the last of many jobs has ended, when each of several workers takes the next one that waits.
+
+    Parameters
+    ----------
+    seconds : sequence of float
+        How long each job takes.
+    parallel : int
+        Workers, >= 1.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Examples
+    --------
+    >>> makespan([3, 1, 1, 1], 2)
+    3.0
+    """
+    import heapq
+
+    free = [0.0] * max(1, min(parallel, len(seconds)))
+    for duration in seconds:
+        heapq.heapreplace(free, free[0] + duration)
+    return float(max(free))
+
+
+def describe(plan: Plan, parallel: int, pack: int) -> str:
+    """A plan in words.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `plan`.
+    parallel, pack : int
+        What it was made for.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    missing, tasks = plan.cells - plan.done, plan.cell_tasks + plan.dataset_tasks
+    lines = [
+        f"cells        {plan.cells:>10,}   {plan.done:,} done, {missing:,} to train",
+        f"datasets     {plan.datasets:>10,}   {plan.datasets_done:,} there; to make: {_size(plan.gigabytes)}",
+        f"array tasks  {tasks:>10,}   {plan.cell_tasks:,} for {pack} cells each, {plan.dataset_tasks:,} for datasets",
+        f"core-hours   {plan.core_hours:>10,.2f}",
+    ]
+    if plan.gpu_hours:
+        lines.append(f"GPU-hours    {plan.gpu_hours:>10,.2f}")
+    clock = duration(plan.wall_hours * 3600)
+    lines.append(
+        f"wall-clock   {clock:>10}   {parallel} at a time (--parallel); starts and waiting in the queue not counted"
+    )
+    return "\n".join(lines + _basis(plan.costs))
+
+
+def _size(gigabytes: float) -> str:
+    return f"{gigabytes:.2f} GB" if gigabytes >= 0.1 else f"{gigabytes * 1000:.1f} MB"
+
+
+def _basis(costs: Mapping[str, Cost]) -> list[str]:
+    """What the hours were computed from."""
+    if len(set(costs.values())) == 1 and not any(cost.trial for cost in costs.values()):
+        step = next(iter(costs.values())).step
+        return [f"              from {step * 1e3:g} ms a step for every cell; tests not counted"]
+    return [
+        f"  {kind.partition(' {')[0]:<36} {cost.step * 1e3:>9.2f} ms a step {cost.trial * 1e6:>9.1f} us a tested trial"
+        for kind, cost in costs.items()
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time span as people say it.
+
+    Parameters
+    ----------
+    seconds : float
+        >= 0.
+
+    Returns
+    -------
+    str
+        Two units at most.
+
+    Examples
+    --------
+    >>> duration(90), duration(7260), duration(200000)
+    ('1 min 30 s', '2 h 1 min', '2 d 7 h')
+    """
+    whole = round(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``lmrnn plan``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Gets them, beside the study's configuration.
+    """
+    parser.add_argument("--step-ms", type=float, help="milliseconds of one step; measured on this machine if not given")
+    parser.add_argument("--pack", type=int, default=1, help="cells that share an array task (1)")
+    parser.add_argument("--parallel", type=int, default=1, help="cells that train at the same time (1)")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of an array task (0)")
+
+
+def plan_command(arguments: argparse.Namespace) -> None:
+    """Say what a study will cost, before anything of it runs."""
+    from lmrnn.errors import ConfigError
+    from lmrnn.study.config import load_config
+    from lmrnn.study.grid import cells_of
+
+    for name in ("pack", "parallel"):
+        if getattr(arguments, name) < 1:
+            raise ConfigError(f"--{name} is {getattr(arguments, name)}, but must be at least 1")
+    if arguments.gpus < 0:
+        raise ConfigError(f"--gpus is {arguments.gpus}, but must not be negative")
+    if arguments.step_ms is not None and arguments.step_ms <= 0:
+        raise ConfigError(f"--step-ms is {arguments.step_ms}, but must be above 0")
+    config = load_config(arguments.config)
+    cells = cells_of(config)
+    cost: Callable[[Cell], Cost] | float = (arguments.step_ms or 0) / 1000
+    if arguments.step_ms is None:
+        kinds = len({kind_of(cell) for cell in cells if not cell.path(config["results"]).exists()})
+        print(f"measuring {kinds} kinds of cells, a second or a few each (--step-ms saves it)", file=sys.stderr)
+        cost = measured_cost(config["compute"])
+    made = plan(config, cells, cost, arguments.pack, arguments.parallel, arguments.gpus)
+    print(describe(made, arguments.parallel, arguments.pack))

@@ -1,0 +1,292 @@
+"""From trials laid end to end to batches of time steps: padded trials, or sequences of them.
+
+The order of trials depends on the seed alone, so that two networks with the same seed see the same trials in the same
+order. Every epoch's permutation has its own random stream: a position in an order is an epoch and a place in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmrnn.seeds import stream
+
+if TYPE_CHECKING:
+    from lmrnn.datasets.files import Dataset
+
+PADDING = -1  # label of a time step that is not in the loss
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """T time steps of B trials (padded) or B parallel sequences (stream), time first.
+
+    Parameters
+    ----------
+    observations : Tensor (T, B, 33), float32
+        0 in the padding at a trial's end.
+    rule : Tensor (T, B), int64
+        Task of each time step (column of the rule weights); in the padding the trial's own.
+    labels : Tensor (T, B), int64
+        0 fixate, 1..16 ring positions, -1 padding: not in the loss.
+    lengths : Tensor (B,), int64
+        Time steps before the padding.
+    decision : Tensor (B,), int64
+        Time step at which the decision period begins; 0 in the stream layout, where it means nothing.
+    """
+
+    observations: Tensor
+    rule: Tensor
+    labels: Tensor
+    lengths: Tensor
+    decision: Tensor
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Batch:
+        """Copy on another device, or with observations of another floating-point type."""
+        moved = {name: getattr(self, name).to(device) for name in ("rule", "labels", "lengths", "decision")}
+        return replace(self, observations=self.observations.to(device, dtype), **moved)
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """A dataset as tensors on the device that trains on it; see `lmrnn.datasets.files.Dataset` for the fields."""
+
+    observations: Tensor  # (S, 33) float32
+    labels: Tensor  # (S,) int8
+    start: np.ndarray  # (n,) int64, like the next three: what is computed from them is small, and cheaper in numpy
+    length: np.ndarray
+    task: np.ndarray
+    decision: np.ndarray
+    n_tasks: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, device: torch.device | str = "cpu") -> Trials:
+        """Trials of a dataset; on the CPU its observations are shared, not copied."""
+        columns = {name: np.asarray(getattr(dataset, name), np.int64) for name in _COLUMNS}
+        observations = torch.from_numpy(np.require(dataset.observations, np.float32, "CW"))
+        labels = torch.from_numpy(np.require(dataset.labels, np.int8, "CW"))
+        return cls(observations.to(device), labels.to(device), **columns, n_tasks=len(dataset.tasks))
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Observations (*shape, 33) float32 and labels (*shape) int64 of rows of the dataset, (*shape) int64."""
+        flat = torch.from_numpy(rows.ravel()).to(self.labels.device)
+        observations = self.observations.index_select(0, flat).view(*rows.shape, -1)
+        return observations, self.labels.index_select(0, flat).view(rows.shape).long()
+
+
+_COLUMNS = ("start", "length", "task", "decision")
+
+
+def padded_batch(trials: Trials, index: np.ndarray) -> Batch:
+    """Whole trials side by side, each padded to the longest.
+
+    Parameters
+    ----------
+    trials : Trials
+        Where they come from.
+    index : numpy.ndarray
+        The trials, int64, (B,).
+
+    Returns
+    -------
+    Batch
+        T is the length of the longest.
+    """
+    start, length, task, decision = (np.asarray(getattr(trials, name))[index] for name in _COLUMNS)
+    time = np.arange(length.max())[:, None]  # (T, 1)
+    padding = time >= length  # (T, B)
+    observations, labels = trials.rows(start + np.minimum(time, length - 1))
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(labels.device)
+
+    observations *= tensor(~padding)[..., None]  # several times faster than masked_fill_
+    return Batch(
+        observations=observations,
+        rule=tensor(np.broadcast_to(task, padding.shape)),
+        labels=labels.masked_fill_(tensor(padding), PADDING),
+        lengths=tensor(length),
+        decision=tensor(decision),
+    )
+
+
+class Permutations:
+    """An endless order of n things: one permutation after the other, each thing once in every epoch.
+
+    Parameters
+    ----------
+    n : int
+        Number of things.
+    seed : int
+        Seed of the order.
+    *keys : int or str
+        Names the order among others of the same seed.
+    """
+
+    def __init__(self, n: int, seed: int, *keys: int | str) -> None:
+        self.n, self.seed, self.keys = n, seed, keys
+        self.restore(0)
+
+    def restore(self, drawn: int) -> None:
+        """Go to the place after `drawn` things."""
+        if type(drawn) is not int or drawn < 0:
+            raise ValueError(f"a place in an order is a whole number >= 0, not {drawn!r}")
+        self.drawn = drawn
+        self._order = self._permutation(drawn // self.n)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        return stream(self.seed, *self.keys, epoch).permutation(self.n)
+
+    def take(self, count: int) -> np.ndarray:
+        """The next things, int64, (count,); what an epoch has left goes first into the next batch."""
+        parts = []
+        while count:
+            place = self.drawn % self.n
+            part = self._order[place : place + count]
+            parts.append(part)
+            count -= len(part)
+            self.drawn += len(part)
+            if place + len(part) == self.n:
+                self._order = self._permutation(self.drawn // self.n)
+        return np.concatenate(parts)
+
+    def take_one(self) -> int:
+        """The next thing alone."""
+        if self.drawn % self.n == self.n - 1:
+            return int(self.take(1)[0])
+        self.drawn += 1
+        return int(self._order[(self.drawn - 1) % self.n])
+
+
+class PaddedBatches:
+    """Endless batches of whole trials of all tasks mixed.
+
+    Parameters
+    ----------
+    trials : Trials
+        The training set.
+    batch_size : int
+        B trials in a batch.
+    seed : int
+        Seed of the order.
+    """
+
+    def __init__(self, trials: Trials, batch_size: int, seed: int) -> None:
+        self.trials, self.batch_size = trials, batch_size
+        self.order = Permutations(len(trials), seed, "order")
+
+    @property
+    def trials_seen(self) -> int:
+        """Trials in the batches so far."""
+        return self.order.drawn
+
+    def next(self) -> Batch:
+        """The next batch."""
+        return padded_batch(self.trials, self.order.take(self.batch_size))
+
+    def state(self) -> dict[str, Any]:
+        """Position, as JSON can hold it."""
+        return {"drawn": self.order.drawn}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to a position that `state` gave."""
+        self.order.restore(state["drawn"])
+
+
+class StreamBatches:
+    """Endless batches of parallel sequences, each of trials laid end to end, as in the published recipe.
+
+    A sequence begins with a new trial at state 0, the network's state is carried from trial to trial, and the last
+    trial is cut where the sequence ends; its rest is dropped. (Carrying the state on into the next sequence was tried:
+    full networks then grow without bound within ten steps at rates at which they learn otherwise.) After each trial the
+    next task is drawn uniformly from the other tasks, never the same twice in a row; within a task, trials come in
+    permutations, one an epoch, that all sequences share.
+
+    Parameters
+    ----------
+    trials : Trials
+        The training set.
+    batch_size : int
+        B parallel sequences.
+    sequence_length : int
+        T time steps of each.
+    seed : int
+        Seed of the order.
+    """
+
+    def __init__(self, trials: Trials, batch_size: int, sequence_length: int, seed: int) -> None:
+        self.trials, self.sequence_length = trials, sequence_length
+        self._start, self._length, self._task = trials.start, trials.length, trials.task
+        self._of_task = [np.flatnonzero(self._task == task) for task in range(trials.n_tasks)]
+        self._orders = [Permutations(len(own), seed, "order", task) for task, own in enumerate(self._of_task)]
+        self._schedule = stream(seed, "schedule")
+        self._last_task = self._schedule.integers(trials.n_tasks, size=batch_size).tolist()  # of each column
+        self._most_trials = -(-sequence_length // int(self._length.min()))
+
+    @property
+    def trials_seen(self) -> int:
+        """Trials begun in the batches so far."""
+        return sum(order.drawn for order in self._orders)
+
+    def _next_tasks(self, task: int) -> Iterator[int]:
+        """Tasks of as many trials as a sequence can have, each drawn from all but the one before it, first `task`."""
+        others = self.trials.n_tasks - 1
+        for drawn in self._schedule.integers(max(others, 1), size=self._most_trials).tolist():
+            task = drawn + (drawn >= task) if others else task
+            yield task
+
+    def _next_trials(self, column: int) -> list[int]:
+        """Trials of the next sequence of one column; the last one may be cut."""
+        trials, filled = [], 0
+        for task in self._next_tasks(self._last_task[column]):
+            trial = int(self._of_task[task][self._orders[task].take_one()])
+            trials.append(trial)
+            filled += int(self._length[trial])
+            if filled >= self.sequence_length:
+                self._last_task[column] = task
+                break
+        return trials
+
+    def _rows(self, column: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the dataset and tasks of the next sequence of one column, each (T,)."""
+        trials = np.array(self._next_trials(column))
+        length = self._length[trials]
+        begin = np.cumsum(length) - length  # of each trial within the sequence
+        which = np.repeat(np.arange(len(trials)), length)[: self.sequence_length]
+        rows = (self._start[trials] - begin)[which] + np.arange(self.sequence_length)
+        return rows, self._task[trials][which]
+
+    def next(self) -> Batch:
+        """The next sequence of every column."""
+        columns = [self._rows(column) for column in range(len(self._last_task))]
+        rows, rule = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
+        observations, labels = self.trials.rows(rows)
+        lengths = torch.full((rows.shape[1],), self.sequence_length, device=labels.device)
+        rule = torch.from_numpy(rule).to(labels.device)
+        return Batch(observations, rule, labels, lengths, decision=torch.zeros_like(lengths))
+
+    def state(self) -> dict[str, Any]:
+        """Position, as JSON can hold it."""
+        return {
+            "drawn": [order.drawn for order in self._orders],
+            "last_task": self._last_task,
+            "schedule": self._schedule.bit_generator.state,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to a position that `state` gave."""
+        for order, drawn in zip(self._orders, state["drawn"], strict=True):
+            order.restore(drawn)
+        last = state["last_task"]
+        if len(last) != len(self._last_task) or not all(0 <= task < self.trials.n_tasks for task in last):
+            raise ValueError(f"the last tasks of {len(self._last_task)} sequences are {last!r}")
+        self._last_task = list(last)
+        self._schedule.bit_generator.state = state["schedule"]

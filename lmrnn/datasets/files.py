@@ -1,0 +1,159 @@
+"""Datasets in HDF5: one file per spec, written once, read whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from lmrnn.datasets.checks import check_columns, check_rows
+from lmrnn.datasets.generation import (
+    GENERATOR_VERSION,
+    Dataset,
+    assemble,
+    column_shapes,
+    dataset_bytes,
+    fill_rows,
+    generate,
+    trial_columns,
+)
+from lmrnn.datasets.spec import SPLITS, DatasetSpec
+from lmrnn.errors import DamagedFileError, LmrnnError
+from lmrnn.files.storage import lock, open_h5, read_array, read_text, temporaries, write_h5
+from lmrnn.tasks import CHANNELS
+
+__all__ = [
+    "DATASET_SCHEMA",
+    "SPLITS",
+    "Dataset",
+    "DatasetSpec",
+    "dataset_bytes",
+    "generate",
+    "generate_dataset",
+    "load_dataset",
+]
+
+DATASET_SCHEMA = 1
+_DO = "Delete it and run the same command again: it is generated anew, with the same trials"
+
+
+def generate_dataset(spec: DatasetSpec, path: Path | str) -> None:
+    """Generate a dataset's file, whole or not at all.
+
+    A process that finds another one at work on the same file waits for it. A finished file is left alone, a damaged or
+    outdated dataset is replaced, and what an interrupted process left behind is removed.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        What to generate.
+    path : Path or str
+        The file, usually ``spec.path(root)``.
+
+    Raises
+    ------
+    DamagedFileError
+        When the path holds something else: another dataset, or no dataset at all.
+    ResourceError
+        When the disk is full.
+    """
+    path = Path(path)
+    with lock(path.parent / ".locks" / f"{path.name}.lock"):
+        for left_over in temporaries(path):
+            left_over.unlink(missing_ok=True)
+        if not (path.exists() and _is_finished(path, spec)):
+            write_h5(path, "dataset", DATASET_SCHEMA, lambda file: _fill(file, spec))
+
+
+def _is_finished(path: Path, spec: DatasetSpec) -> bool:
+    """Whether a file is this dataset; False where it may be replaced, an error where it is somebody else's."""
+    foreign = DamagedFileError(path, "in the place of a dataset lies a file of another kind", "Move it away")
+    if not path.is_file():
+        raise foreign
+    with open(path, "rb") as handle:
+        if not handle.read(64).startswith(b"lmrnn dataset "):
+            raise foreign
+    try:
+        with open_h5(path, "dataset", DATASET_SCHEMA, _DO) as file:
+            found, current = _read_spec(path, file), file.attrs["generator_version"] == GENERATOR_VERSION
+    except DamagedFileError:
+        return False
+    _check_spec(path, found, spec)
+    return bool(current)
+
+
+def _fill(file: h5py.File, spec: DatasetSpec) -> None:
+    columns = trial_columns(spec)
+    steps = int(columns["length"].sum())
+    file.attrs["spec"] = spec.to_json()
+    file.attrs["schema_version"] = DATASET_SCHEMA
+    file.attrs["generator_version"] = GENERATOR_VERSION
+    for name, values in columns.items():
+        file.create_dataset(name, data=values)
+    # contiguous, and not filled with zeros first: read in one slice, written once
+    observations = file.create_dataset("observations", (steps, CHANNELS), np.float32, fill_time="never")
+    labels = file.create_dataset("labels", (steps,), np.int8, fill_time="never")
+    fill_rows(spec, observations, labels)
+
+
+def _read_spec(path: Path, file: h5py.File) -> DatasetSpec:
+    try:
+        return DatasetSpec.from_json(read_text(file, "spec"))
+    except (KeyError, ValueError, LmrnnError) as error:
+        raise DamagedFileError(path, f"its spec cannot be read: {error}", _DO) from error
+
+
+def _check_spec(path: Path, found: DatasetSpec, wanted: DatasetSpec) -> None:
+    """Refuse a dataset that is not the wanted one, naming what differs."""
+    if found == wanted:
+        return
+    have, want = json.loads(found.to_json()), json.loads(wanted.to_json())
+    differing = [key for key in want if have[key] != want[key]]
+    shown = "; ".join(f"{key} is {_brief(have[key])}, not {_brief(want[key])}" for key in differing)
+    raise DamagedFileError(path, f"this file holds another dataset: {shown}", "Choose another path or delete it")
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:60]} ... ({len(value)} entries)"
+
+
+def load_dataset(path: Path | str, spec: DatasetSpec | None = None) -> Dataset:
+    """Read a dataset's file into memory.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    spec : DatasetSpec, optional
+        What it must hold.
+
+    Returns
+    -------
+    Dataset
+        As `lmrnn.datasets.generation.generate` gives it.
+
+    Raises
+    ------
+    DamagedFileError
+        When the file is missing, truncated, changed, foreign, of another schema or generator version, or holds another
+        dataset.
+    """
+    path = Path(path)
+    with open_h5(path, "dataset", DATASET_SCHEMA, _DO) as file:
+        found = _read_spec(path, file)
+        if spec is not None:
+            _check_spec(path, found, spec)
+        version = file.attrs.get("generator_version")
+        if version != GENERATOR_VERSION:
+            what = f"its trials come from generator version {version}, this version of lmrnn has {GENERATOR_VERSION}"
+            raise DamagedFileError(path, what, _DO)
+        columns = {name: read_array(file, name, *expected) for name, expected in column_shapes(found).items()}
+        steps = check_columns(found, columns)
+        observations = read_array(file, "observations", np.float32, (steps, CHANNELS))
+        labels = read_array(file, "labels", np.int8, (steps,))
+    check_rows(path, observations, labels, _DO)
+    return assemble(found, {"observations": observations, "labels": labels, **columns})

@@ -1,0 +1,285 @@
+"""Generating datasets: the same trials whenever and wherever they are made.
+
+Every (data seed, split, task, block of trials) has its own random streams, one for the drawn parameters and one for the
+noise. So the first trials of a larger set are the smaller set, a task has the same trials in every battery, and train,
+validation and test share nothing. Trials lie end to end at their true length, task after task, noise included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from lmrnn.datasets.spec import DatasetSpec
+from lmrnn.seeds import stream
+from lmrnn.tasks import (
+    CHANNELS,
+    Draws,
+    Period,
+    Task,
+    Trials,
+    add_noise,
+    battery,
+    draw,
+    join,
+    periods_of,
+    render,
+    spans,
+)
+
+GENERATOR_VERSION = 1  # raise it when the same spec gives other trials than before
+BLOCK = 512  # trials that share a random stream; changing it changes the trials
+
+_PERIODS = 5  # most periods that a family has
+TRIAL_COLUMNS = {
+    "start": np.int64,
+    "length": np.int32,
+    "task": np.int16,
+    "decision": np.int32,
+}
+PARAMETER_COLUMNS = {
+    "modality": np.int8,
+    "response": np.int8,
+    "theta1": np.int8,
+    "theta2": np.int8,
+    "winner": np.int8,
+    "tie": np.int8,
+    "sample": np.int8,
+    "test": np.int8,
+    "match": np.int8,
+    "durations": np.int16,
+    "coherence": np.float64,
+}
+_WIDTH = {"durations": _PERIODS, "coherence": 4}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Trials in memory, task after task: those of task k are k * trials_per_task .. (k + 1) * trials_per_task - 1.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        What it is.
+    observations : numpy.ndarray
+        (S, 33) float32, noise included; S time steps in all.
+    labels : numpy.ndarray
+        (S,) int8: 0 fixate, 1..16 position on the ring.
+    start : numpy.ndarray
+        (n,) int64 first row of each trial.
+    length : numpy.ndarray
+        (n,) int32 time steps of each trial.
+    task : numpy.ndarray
+        (n,) int16 index into `tasks`, which is the rule channel.
+    decision : numpy.ndarray
+        (n,) int32 time step within the trial at which the decision begins.
+    parameters : dict of str to numpy.ndarray
+        Drawn parameters as `lmrnn.tasks.Draws` names them, n rows each, and ``durations`` (n, 5) in time steps; -1
+        (``coherence``: NaN) where a task has no such parameter.
+    """
+
+    spec: DatasetSpec
+    observations: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    start: np.ndarray = field(repr=False)
+    length: np.ndarray = field(repr=False)
+    task: np.ndarray = field(repr=False)
+    decision: np.ndarray = field(repr=False)
+    parameters: dict[str, np.ndarray] = field(repr=False)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks, in the order of their rule channels."""
+        return self.spec.tasks
+
+    @property
+    def n_trials(self) -> int:
+        """Trials of all tasks together."""
+        return len(self.start)
+
+    def trial(self, trial: int) -> tuple[np.ndarray, np.ndarray]:
+        """Observations (T, 33) and labels (T,) of one trial, as views."""
+        rows = slice(int(self.start[trial]), int(self.start[trial]) + int(self.length[trial]))
+        return self.observations[rows], self.labels[rows]
+
+    def periods(self, trial: int) -> tuple[Period, ...]:
+        """Named periods of one trial, in time steps from its beginning."""
+        task = battery(self.tasks)[self.task[trial]]
+        return periods_of(task, self.parameters["durations"][trial])
+
+
+def _entries(spec: DatasetSpec) -> Iterator[tuple[int, Task, int]]:
+    """Rule channel, task, and how often its name came before."""
+    seen: dict[str, int] = {}
+    for channel, task in enumerate(battery(spec.tasks)):
+        yield channel, task, seen.get(task.name, 0)
+        seen[task.name] = seen.get(task.name, 0) + 1
+
+
+def _blocks(spec: DatasetSpec) -> Iterator[tuple[int, int]]:
+    """Number of each block of trials, and how many of its trials the dataset holds."""
+    for block, first in enumerate(range(0, spec.trials_per_task, BLOCK)):
+        yield block, min(BLOCK, spec.trials_per_task - first)
+
+
+def _block_stream(spec: DatasetSpec, task: Task, occurrence: int, block: int, purpose: str) -> np.random.Generator:
+    """Keyed by neither the battery nor its size; nor by definition and time step, whose trials so compare pairwise."""
+    return stream(spec.data_seed, "trials", spec.split, task.name, occurrence, block, purpose)
+
+
+def _draw_block(spec: DatasetSpec, task: Task, occurrence: int, block: int, n: int) -> Draws:
+    """First n trials of a block: the block is always drawn whole, so that its trials do not depend on n."""
+    return draw(task, BLOCK, _block_stream(spec, task, occurrence, block, "draws"), spec.dt, spec.definition)[:n]
+
+
+def column_shapes(spec: DatasetSpec) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of everything that has one row per trial.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        Which dataset.
+
+    Returns
+    -------
+    dict of str to tuple
+        The keys of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS`; type of number, and shape with n rows.
+    """
+    types = {**TRIAL_COLUMNS, **PARAMETER_COLUMNS}
+    widths = {name: (_WIDTH[name],) if name in _WIDTH else () for name in types}
+    return {name: (dtype, (spec.n_trials, *widths[name])) for name, dtype in types.items()}
+
+
+def trial_columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
+    """Everything that has one row per trial.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        Which dataset.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The keys of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS`, each with n rows.
+    """
+    shapes = column_shapes(spec)
+    columns = {
+        name: np.full(shapes[name][1], np.nan if name == "coherence" else -1, dtype)
+        for name, dtype in PARAMETER_COLUMNS.items()
+    }
+    for channel, task, occurrence in _entries(spec):
+        draws = join([_draw_block(spec, task, occurrence, block, n) for block, n in _blocks(spec)])
+        rows = slice(channel * spec.trials_per_task, (channel + 1) * spec.trials_per_task)
+        columns["durations"][rows, : draws.durations.shape[1]] = draws.durations
+        for name, values in draws.columns.items():
+            columns[name][rows] = values
+    durations = np.maximum(columns["durations"], 0)
+    length = durations.sum(axis=1, dtype=np.int64)
+    columns["start"] = np.cumsum(length) - length
+    columns["length"] = length.astype(np.int32)
+    columns["task"] = np.repeat(np.arange(len(spec.tasks), dtype=np.int16), spec.trials_per_task)
+    last = (columns["durations"] >= 0).sum(axis=1) - 1
+    columns["decision"] = (length - durations[np.arange(len(last)), last]).astype(np.int32)
+    return columns
+
+
+def _rendered(spec: DatasetSpec) -> Iterator[Trials]:
+    """All trials in their order, a block at a time, so that memory does not grow with the dataset."""
+    for _, task, occurrence in _entries(spec):
+        for block, n in _blocks(spec):
+            trials = render(task, _draw_block(spec, task, occurrence, block, n), spec.dt, spec.definition)
+            yield add_noise(trials, _block_stream(spec, task, occurrence, block, "noise"))
+
+
+def fill_rows(spec: DatasetSpec, observations: Any, labels: Any) -> None:
+    """Write all time steps of a dataset into arrays in memory or in a file, a block of trials at a time.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        Which dataset.
+    observations, labels : numpy.ndarray or h5py.Dataset
+        (S, 33) float32 and (S,) int8, with room for all S time steps.
+    """
+    row = 0
+    for trials in _rendered(spec):
+        rows = slice(row, row + len(trials.labels))
+        observations[rows] = trials.obs
+        labels[rows] = trials.labels.astype(np.int8)
+        row = rows.stop
+
+
+def generate(spec: DatasetSpec) -> Dataset:
+    """Generate a dataset in memory.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        What to generate.
+
+    Returns
+    -------
+    Dataset
+        Equal to what `generate_dataset` and `load_dataset` give.
+
+    Examples
+    --------
+    >>> generate(DatasetSpec("corrected", 100, ("go", "dms"), 3, "train", 0)).n_trials
+    6
+    """
+    columns = trial_columns(spec)
+    steps = int(columns["length"].sum())
+    observations, labels = np.empty((steps, CHANNELS), np.float32), np.empty(steps, np.int8)
+    fill_rows(spec, observations, labels)
+    return assemble(spec, {"observations": observations, "labels": labels, **columns})
+
+
+def assemble(spec: DatasetSpec, arrays: Mapping[str, np.ndarray]) -> Dataset:
+    """Dataset of its arrays.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        What it is.
+    arrays : mapping of str to numpy.ndarray
+        ``observations``, ``labels``, and the columns that `trial_columns` names.
+
+    Returns
+    -------
+    Dataset
+        Of the same arrays, not of copies.
+
+    Raises
+    ------
+    KeyError
+        When one is missing.
+    """
+    parts = {name: arrays[name] for name in ("observations", "labels", *TRIAL_COLUMNS)}
+    return Dataset(spec, **parts, parameters={name: arrays[name] for name in PARAMETER_COLUMNS})
+
+
+@cache
+def dataset_bytes(spec: DatasetSpec) -> int:
+    """Size of a dataset's file before it exists, from the mean length of each task's trials.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        Which dataset.
+
+    Returns
+    -------
+    int
+        Bytes; right to a few percent, more exactly the more trials there are.
+    """
+    steps = sum(
+        span.mean(spec.dt) / spec.dt for task in battery(spec.tasks) for span in spans(task, spec.definition).values()
+    )
+    per_trial = sum(np.dtype(dtype).itemsize for dtype in TRIAL_COLUMNS.values())
+    per_trial += sum(np.dtype(dtype).itemsize * _WIDTH.get(name, 1) for name, dtype in PARAMETER_COLUMNS.items())
+    return round(spec.trials_per_task * steps * (CHANNELS * 4 + 1) + spec.n_trials * per_trial) + 8192

@@ -1,0 +1,132 @@
+"""Pictures of when locality helps."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+
+from lmrnn.figures.style import SEEDS_NOTE, WIDTH, empty_figure, new_figure, note, plain_log_ticks, style_of
+from lmrnn.figures.text import error_bars, seeds_text
+
+_LARGEST = 2.0  # log2 of the ratio at which colours end
+
+
+def rate_threshold_map(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
+    """Heat map of steps to threshold, full over local, learning rate by threshold, a panel per battery and layout.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        `lmrnn.curves.maps.rate_threshold_map`.
+    stem : Path or str
+        Path of the figure without ending.
+    palette : str
+        Not used: the map has orange for local, purple for full, which colour-blind readers tell apart.
+    """
+    if table.empty:
+        empty_figure(stem, "no learning rate at which both local\nand full networks were trained")
+        return
+    reached = table.groupby("threshold")["ratio"].transform(lambda ratios: ratios.notna().any())
+    beyond = sorted(table.loc[~reached, "threshold"].unique()) if reached.any() else []
+    panels = list((table[reached] if reached.any() else table).groupby("panel", sort=False))
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    with new_figure(WIDTH, 2.3 * rows + 0.6, stem) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False)
+        norm = TwoSlopeNorm(0, -_LARGEST, _LARGEST)
+        for axes, (name, part) in zip(grid.flat, panels, strict=False):
+            image = _draw_map(axes, part, norm)
+            axes.set_title(textwrap.fill(str(name), 48), loc="left")
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+        bar = figure.colorbar(image, ax=grid, shrink=0.9, aspect=30, label="steps to threshold, full / best local")
+        bar.set_ticks([-2, -1, 0, 1, 2], labels=["1/4", "1/2", "1", "2", "4"])
+        cells = table["cells"].rename("seeds").to_frame()
+        note(
+            figure,
+            f"restricted mean over {seeds_text(cells)}, both at the same rate; above 1 (orange): local is faster\n"
+            "best of the local networks at that rate; >, <: a bound, as not every cell gets there; ~: not even that\n"
+            f"(1): one seed only; -: neither network ever gets there{_beyond(beyond)}",
+        )
+
+
+def _beyond(thresholds: list[float]) -> str:
+    return f"; nor to {', '.join(f'{one:g}' for one in thresholds)}, at any rate" if thresholds else ""
+
+
+def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> object:
+    """One panel: thresholds upwards, learning rates to the right, the ratio written into each cell."""
+    grid = part.pivot(index="threshold", columns="learning_rate", values="ratio").sort_index()
+    bounds, cells = (
+        part.pivot(index="threshold", columns="learning_rate", values=name).reindex_like(grid)
+        for name in ("bound", "cells")
+    )
+    bounds = bounds.fillna("")
+    image = axes.imshow(
+        np.clip(np.log2(grid), -_LARGEST, _LARGEST), norm=norm, cmap="PuOr_r", origin="lower", aspect="auto"
+    )
+    for (i, j), ratio in np.ndenumerate(grid.to_numpy(dtype=float)):
+        single = " (1)" if cells.iat[i, j] == 1 else ""
+        text = f"{bounds.iat[i, j]}{ratio:.2f}{single}" if np.isfinite(ratio) else "-"
+        dark = np.isfinite(ratio) and abs(np.log2(ratio)) > 0.75 * _LARGEST
+        axes.text(j, i, text, ha="center", va="center", fontsize=7, color="w" if dark else "k")
+    axes.set_xticks(range(grid.shape[1]), [f"{rate:g}" for rate in grid.columns])
+    axes.set_yticks(range(len(grid)), [f"{threshold:g}" for threshold in grid.index])
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("threshold (decision accuracy)")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def equal_synapses(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
+    """Steps and seconds to threshold of networks with as many synapses, a row per battery and layout.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        `lmrnn.curves.maps.equal_synapses`.
+    stem : Path or str
+        Path of the figure without ending.
+    palette : str
+        ``okabe_ito`` or ``viridis``.
+    """
+    if table.empty:
+        empty_figure(stem, "no larger local network with as many\nsynapses as the full one")
+        return
+    rows = list(table.groupby(["tasks", "layout"], sort=False))
+    with new_figure(WIDTH, 2.2 * len(rows) + 0.5, stem) as figure:
+        panels = figure.subplots(len(rows), 2, squeeze=False)
+        for line, ((tasks, layout), part) in zip(panels, rows, strict=True):
+            for axes, unit in zip(line, ("steps", "seconds"), strict=True):
+                _draw_equal(axes, part[part["unit"] == unit], palette)
+                axes.set_ylabel({"steps": "training steps", "seconds": "training time (s)"}[unit])
+            line[0].set_title(f"{tasks} tasks, {layout} trials", loc="left")
+            line[1].legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0)
+        note(
+            figure,
+            f"median over {seeds_text(table)}; {SEEDS_NOTE}; each network at the rate of its fewest steps"
+            "\nwhere a point is missing, half of the seeds or more never get there",
+        )
+
+
+def _draw_equal(axes: Axes, part: pd.DataFrame, palette: str) -> None:
+    """One line per network; thresholds it does not reach are left open."""
+    for name, line in part.groupby("network", sort=False):
+        line = line.sort_values("threshold")
+        style = style_of(str(line["kind"].iloc[0]), float(line["neurons"].iloc[0]) / 200, palette)
+        label = f"{name}\n({line['synapses'].iloc[0]:,} synapses)"
+        finite = line[np.isfinite(line["median"])]
+        axes.errorbar(
+            finite["threshold"], finite["median"], error_bars(finite, "median"), marker=style.marker,
+            linestyle=style.dashes, color=style.colour, elinewidth=0.8, label=label,
+        )  # fmt: skip
+    axes.set_yscale("log")
+    plain_log_ticks(axes.yaxis)
+    axes.set_xticks(sorted(part["threshold"].unique()))
+    axes.set_xlabel("threshold (decision accuracy)")

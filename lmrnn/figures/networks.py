@@ -1,0 +1,241 @@
+"""Pictures of what is inside trained networks: sheets, tuning, time constants, rotation."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+
+from lmrnn.claims.rotation import FEW_TRIALS
+from lmrnn.figures.style import WIDTH, empty_figure, new_figure, note, style_of
+from lmrnn.figures.text import seeds_text
+from lmrnn.tasks import parse
+
+_CLUSTERS = [*matplotlib.colormaps["tab20"].colors, *matplotlib.colormaps["tab20b"].colors]
+_SILENT = (0.93, 0.93, 0.93)
+_TASK_LABELS = 60  # up to so many tasks are named on an axis
+
+
+def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str) -> None:
+    """Sheet of each network with its units coloured by cluster.
+
+    Parameters
+    ----------
+    units, clusters : pandas.DataFrame
+        From `lmrnn.analysis.tables.analyse_study`.
+    stem : Path or str
+        Path of the figure without ending.
+    """
+    placed = units[units["row"] >= 0] if len(units) else units
+    if placed.empty:
+        empty_figure(stem, "no network on a sheet")
+        return
+    networks = list(placed.groupby("connectivity", sort=False))
+    with new_figure(WIDTH, WIDTH / 4 + 1.0, stem) as figure:
+        panels = figure.subplots(1, max(4, len(networks)), squeeze=False)[0]
+        for axes in panels[len(networks) :]:
+            axes.set_axis_off()
+        for axes, (name, part) in zip(panels, networks, strict=False):
+            _draw_sheet(axes, part)
+            row = clusters[(clusters["connectivity"] == name) & (clusters["seed"] == part["seed"].iloc[0])].iloc[0]
+            axes.set_title(
+                f"{name}: {row['clusters']} clusters\nneighbours alike {_percent(row['sheet_share'])}\n"
+                f"by chance {_percent(row['sheet_chance'])} (p = {row['sheet_p']:.2g})"
+            )
+        note(
+            figure,
+            f"one network each (seed {placed['seed'].iloc[0]}), coloured by cluster of task variance (grey: inactive)\n"
+            "number of clusters: best silhouette of k-means; chance: clusters permuted among active units",
+        )
+
+
+def _draw_sheet(axes: Axes, part: pd.DataFrame) -> None:
+    grid = part.pivot(index="row", columns="column", values="cluster").to_numpy()
+    colours = ListedColormap([_SILENT, *(_CLUSTERS[i % len(_CLUSTERS)] for i in range(max(grid.max() + 1, 1)))])
+    axes.imshow(grid + 1, cmap=colours, vmin=-0.5, vmax=grid.max() + 1.5, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if np.isfinite(share) else "-"
+
+
+def tuning(table: pd.DataFrame, units: pd.DataFrame, stem: Path | str) -> None:
+    """Normalised task variance of every active unit, ordered by cluster, one panel per network.
+
+    Parameters
+    ----------
+    table, units : pandas.DataFrame
+        ``tuning`` and ``units`` of `lmrnn.analysis.tables.analyse_study`.
+    stem : Path or str
+        Path of the figure without ending.
+    """
+    if table.empty:
+        empty_figure(stem, "no network to look into")
+        return
+    tasks = list(table["task"].unique())
+    networks = list(table.groupby("connectivity", sort=False))
+    height = 0.118 * len(tasks) + 1.3 if len(tasks) <= _TASK_LABELS else 7.5
+    with new_figure(WIDTH, height, stem) as figure:
+        panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
+        for axes, (name, part) in zip(panels, networks, strict=True):
+            order = units[(units["connectivity"] == name) & units["active"]].sort_values(["cluster", "unit"])
+            grid = part.pivot_table(index="task", columns="unit", values="variance", sort=False, aggfunc="first")
+            image = axes.imshow(
+                grid[order["unit"]], cmap="cividis", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+            )
+            for edge in np.flatnonzero(np.diff(order["cluster"])) + 0.5:
+                axes.axvline(edge, color="w", linewidth=0.5)
+            axes.set_title(name, loc="left")
+            axes.set_xlabel("active unit, by cluster")
+            axes.set_yticks(*_task_ticks(tasks))
+        figure.colorbar(image, ax=list(panels), label="normalised task variance", shrink=0.8, aspect=30)
+        note(figure, f"one network each (seed {table['seed'].iloc[0]}); white lines between clusters")
+
+
+def _task_ticks(tasks: list[str]) -> tuple[list[int], list[str]]:
+    """All tasks by name, or of many tasks every second, so that names do not touch."""
+    step = 1 if len(tasks) <= _TASK_LABELS else -(-len(tasks) // _TASK_LABELS)
+    return list(range(0, len(tasks), step)), tasks[::step]
+
+
+def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str) -> None:
+    """Self-weights with their time constants, and how many units each task relies on, one row per network.
+
+    Parameters
+    ----------
+    units, table : pandas.DataFrame
+        ``units`` and ``tuning`` of `lmrnn.analysis.tables.analyse_study`.
+    stem : Path or str
+        Path of the figure without ending.
+    """
+    if units.empty:
+        empty_figure(stem, "no network to look into")
+        return
+    kinds = [kind for kind in ("autapse", "local") if (units["kind"] == kind).any()] or [units["kind"].iloc[0]]
+    with new_figure(WIDTH, 2.3 * len(kinds) + 0.4, stem) as figure:
+        panels = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=[1, 1.4], sharex="col", sharey="col")
+        bins = np.histogram_bin_edges(units.loc[units["kind"].isin(kinds), "self_weight"], 30)
+        for (left, right), kind in zip(panels, kinds, strict=True):
+            own, lost = units[units["kind"] == kind], table[table["kind"] == kind]
+            _draw_self_weights(left, own, kind, bins)
+            _draw_losses(right, lost, kind)
+        note(
+            figure,
+            f"one network each (seed {units['seed'].iloc[0]}); a unit serves a task if accuracy falls by a point\n"
+            "or more when it no longer reaches the readout; dashed: weight 1, an integrator; beyond it activity grows",
+        )
+
+
+def _draw_self_weights(axes: Axes, own: pd.DataFrame, kind: str, bins: np.ndarray) -> None:
+    axes.hist(own["self_weight"], bins=bins, color=style_of(kind, 3.0).colour)
+    axes.axvline(1, color="0.4", linestyle="--", linewidth=0.8)
+    finite = own["time_constant_ms"][np.isfinite(own["time_constant_ms"]) & (own["time_constant_ms"] > 0)]
+    middle = f"median time constant {finite.median():.0f} ms" if len(finite) else "no memory"
+    axes.set_title(f"{own['connectivity'].iloc[0]}: {middle}", loc="left")
+    axes.set_xlabel("weight onto oneself")
+    axes.set_ylabel("units")
+
+
+def _draw_losses(axes: Axes, lost: pd.DataFrame, kind: str) -> None:
+    """For every task, how many units it relies on."""
+    serving = lost[lost["loss"] >= 0.01].groupby("task").size().reindex(lost["task"].unique(), fill_value=0)
+    axes.bar(range(len(serving)), serving, color=style_of(kind, 3.0).colour, width=1.0)
+    axes.set_ylabel("units that serve it")
+    if len(serving) <= 24:
+        axes.set_xticks(range(len(serving)), serving.index, rotation=90)
+        return
+    groups = [_group(task) for task in serving.index]
+    starts = [0, *(i for i in range(1, len(groups)) if groups[i] != groups[i - 1]), len(groups)]
+    for first, last in pairwise(starts):
+        axes.axvline(first - 0.5, color="0.75", linewidth=0.6, zorder=0)
+        axes.text((first + last - 1) / 2, 1.02, groups[first], transform=axes.get_xaxis_transform(), ha="center")
+    axes.set_xlabel("task, in the order of the battery")
+
+
+def _group(name: str) -> str:
+    task = parse(name)
+    return {(False, False): "base", (True, False): "int", (False, True): "seq"}.get(
+        (bool(task.int_sign), bool(task.seq_sign)), "int and seq"
+    )
+
+
+_TURNING = {"seq": "seq tasks, decision", "int": "int tasks (reach), delay", "none": "their base tasks, decision"}
+
+
+def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str) -> None:
+    """States during the decision of a seq task in their principal plane, and the angle advanced per time step.
+
+    Parameters
+    ----------
+    planes, rotation : pandas.DataFrame
+        From `lmrnn.analysis.tables.analyse_study`.
+    stem : Path or str
+        Path of the figure without ending.
+    """
+    if planes.empty or rotation.empty:
+        empty_figure(stem, "no seq task: nothing to turn")
+        return
+    networks = list(planes.groupby("connectivity", sort=False))
+    with new_figure(WIDTH, 4.9, stem) as figure:
+        upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.25])
+        panels = upper.subplots(1, max(4, len(networks)), squeeze=False)[0]
+        for axes in panels[len(networks) :]:
+            axes.set_axis_off()
+        for axes, (name, part) in zip(panels, networks, strict=False):
+            image = _draw_plane(axes, part)
+            axes.set_title(f"{name}, {part['task'].iloc[0]}", loc="left")
+        bar = upper.colorbar(image, ax=list(panels), label="position to report", shrink=0.8, aspect=20)
+        bar.set_ticks([0, 4, 8, 12])
+        _draw_advances(lower.subplots(1, 1), rotation)
+        seeds = rotation.groupby("connectivity")["seed"].nunique().rename("seeds").to_frame()
+        note(
+            figure,
+            f"above: one network of each kind (seed {planes['seed'].iloc[0]}), some trials, all time steps of the "
+            "decision\n"
+            f"below: mean over tasks, a point for each of {seeds_text(seeds)}; open: trials answered right throughout\n"
+            "dashed: the target's angle",
+        )
+
+
+def _draw_plane(axes: Axes, part: pd.DataFrame) -> object:
+    """Trajectories of some trials, coloured by the position to be reported."""
+    for _, own in part.groupby("trial"):
+        axes.plot(own["x"], own["y"], color="0.8", linewidth=0.4, zorder=1)
+    image = axes.scatter(
+        part["x"], part["y"], c=part["position"], cmap="twilight_shifted", vmin=0, vmax=16, s=5, zorder=2
+    )
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel("plane axis 1")
+    axes.set_ylabel("plane axis 2")
+    return image
+
+
+def _draw_advances(axes: Axes, rotation: pd.DataFrame) -> None:
+    """Angle advanced per time step, by seed, for each network and kind of task; the target's as a dashed line."""
+    step, place, ticks = 360 / 16, 0, []
+    for what, part in sorted(rotation.groupby("what"), key=lambda one: list(_TURNING).index(str(one[0]))):
+        first = place
+        for (name, kind), own in part.groupby(["connectivity", "kind"], sort=False):
+            style = style_of(str(kind), 3.0 if kind == "local" else float("nan"))
+            shares = own.groupby("seed")["share"].mean() * step
+            axes.plot([place] * len(shares), shares, style.marker, color=style.colour, alpha=0.8)
+            if what != "none" and "right_share" in own:
+                right = own[own["right_trials"] >= FEW_TRIALS].groupby("seed")["right_share"].mean() * step
+                axes.plot([place + 0.25] * len(right), right, style.marker, color=style.colour, markerfacecolor="none")
+            ticks.append((place, str(name)))
+            place += 1
+        axes.text((first + place - 1) / 2, 1.02, _TURNING[str(what)], transform=axes.get_xaxis_transform(), ha="center")
+        place += 0.6
+    axes.axhline(step, color="0.4", linestyle="--", linewidth=0.8)
+    axes.axhline(0, color="0.7", linewidth=0.6, zorder=0)
+    axes.set_xticks([at for at, _ in ticks], [name for _, name in ticks], rotation=35, ha="right")
+    axes.set_ylabel("angle per time step,\nin the target's sense (degrees)")

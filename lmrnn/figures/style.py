@@ -1,0 +1,267 @@
+"""What all figures share: sizes, colours of connectivities, panels, notes, and how they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from lmrnn.figures.text import short_number
+from lmrnn.files.storage import atomic_path
+
+WIDTH = 7.0  # inches: two columns of a page, one is 3.5
+ROW = 2.0
+DPI = 200
+SEEDS_NOTE = "bars, bands: bootstrap 95% interval over seeds (of 3 seeds: their range)"
+
+# Okabe and Ito's colours, told apart by readers with any of the common colour blindnesses
+_COLOURS = {
+    "full": "#000000",
+    "autapse": "#D55E00",
+    "random": "#009E73",
+    "small_world": "#CC79A7",
+    "ring": "#E69F00",
+    "full_matched": "#7F7F7F",
+}
+_DASHES = {"random": "--", "small_world": "-.", "ring": ":", "full_matched": "--"}
+_MARKERS = {"full": "s", "autapse": "D", "random": "^", "small_world": "v", "ring": "P", "full_matched": "X"}
+_BLUES = LinearSegmentedColormap.from_list("local", ["#9BD4F5", "#0072B2", "#03223B"])
+_LARGEST_RADIUS = 12.0
+# without the date and the version of the drawing library, so that the same figure gives the same bytes
+_METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+_RC = {
+    "font.size": 7.5,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "svg.hashsalt": "lmrnn",
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one connectivity is drawn, the same in every figure.
+
+    Parameters
+    ----------
+    colour : str or tuple
+        Matplotlib colour.
+    dashes, marker : str
+        Matplotlib line style and marker.
+    """
+
+    colour: Any
+    dashes: str
+    marker: str
+
+
+def style_of(kind: str, radius: float = float("nan"), palette: str = "okabe_ito") -> Style:
+    """Colour, line and marker of a connectivity.
+
+    Parameters
+    ----------
+    kind : str
+        Its kind.
+    radius : float
+        Its radius, which gives the shade of kinds that have one; NaN without.
+    palette : str
+        ``okabe_ito`` or ``viridis`` (for the shades of local networks).
+
+    Returns
+    -------
+    Style
+        Fixed for each kind and radius, whatever else is drawn.
+    """
+    shade = 0.5 if not np.isfinite(radius) else min(1.0, np.log(max(radius, 1.0)) / np.log(_LARGEST_RADIUS))
+    if kind == "local":
+        shades = _BLUES if palette == "okabe_ito" else matplotlib.colormaps["viridis_r"]
+        return Style(shades(shade if palette == "okabe_ito" else 0.15 + 0.8 * shade), "-", "o")
+    base = _COLOURS.get(kind, "#56B4E9")
+    if kind in ("random", "small_world", "ring") and np.isfinite(radius):
+        base = LinearSegmentedColormap.from_list(kind, ["#FFFFFF", base, "#000000"])(0.35 + 0.35 * shade)
+    return Style(base, _DASHES.get(kind, "-"), _MARKERS.get(kind, "o"))
+
+
+def row_style(row: pd.Series, palette: str) -> Style:
+    """Style of a table's row, from its columns kind, radius and boundary.
+
+    Parameters
+    ----------
+    row : pandas.Series
+        One row.
+    palette : str
+        As for `style_of`.
+
+    Returns
+    -------
+    Style
+        A sheet whose edges are joined (torus) has squares.
+    """
+    style = style_of(str(row["kind"]), float(row["radius"]), palette)
+    torus = row["kind"] == "local" and row.get("boundary") == "torus"
+    return Style(style.colour, style.dashes, "h" if torus else style.marker)
+
+
+@contextmanager
+def new_figure(
+    width: float, height: float, stem: Path | str, formats: tuple[str, ...] = ("png", "svg")
+) -> Iterator[Figure]:
+    """A figure that is written as PNG and SVG when the block ends.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches at printed size.
+    stem : Path or str
+        Path without ending.
+    formats : tuple of str
+        Endings of the files, each written whole or not at all. The same figure gives the same bytes.
+
+    Yields
+    ------
+    matplotlib.figure.Figure
+        To be drawn on; laid out so that nothing overlaps.
+    """
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_RC, "backend": "agg"}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not for each format
+        for ending in formats:
+            with atomic_path(f"{os.fspath(stem)}.{ending}") as path:
+                figure.savefig(path, format=ending, dpi=DPI, metadata=_METADATA[ending])
+
+
+def smallest_font(figure: Figure) -> float:
+    """Size of the smallest text of a figure.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        A drawn figure.
+
+    Returns
+    -------
+    float
+        In points at printed size.
+    """
+    return min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible())
+
+
+def note(figure: Figure, text: str) -> None:
+    """Write under a figure what its reader must know.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    text : str
+        One or two lines.
+    """
+    figure.supxlabel(text, fontsize=7, x=0.01, ha="left", color="0.25")
+
+
+def accuracy_axis(axes: Axes, label: str) -> None:
+    """Make a y axis that shows accuracies from 0 to 1.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    label : str
+        What is measured.
+    """
+    axes.set_ylim(0, 1.02)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.set_ylabel(label)
+
+
+def draw_baseline(axes: Axes, value: float) -> None:
+    """Draw the accuracy of always answering fixate, if it is known.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    value : float
+        Accuracy, 0 .. 1, or NaN.
+    """
+    if np.isfinite(value):
+        axes.axhline(value, color="0.6", linewidth=0.8, linestyle=(0, (1, 2)), label="always fixate", zorder=0)
+
+
+def side_legend(axes: Axes) -> None:
+    """Put the legend to the right of a panel, so that it covers nothing.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The rightmost panel of a row.
+    """
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0, handlelength=2.2, labelspacing=0.35)
+
+
+def few_ticks() -> MaxNLocator:
+    """Ticks for a narrow panel.
+
+    Returns
+    -------
+    matplotlib.ticker.MaxNLocator
+        At most five.
+    """
+    return MaxNLocator(4)
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten, as far as they fit.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+        The axis.
+    """
+    across = axis.axis_name == "x"  # where labels stand side by side
+    axis.set_major_locator(LogLocator(subs=(1.0,) if across else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(short_number))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def empty_figure(stem: Path | str, reason: str) -> None:
+    """A figure that says why there is nothing to draw (a workflow's output must exist).
+
+    Parameters
+    ----------
+    stem : Path or str
+        Path of the figure without ending.
+    reason : str
+        What it says.
+    """
+    with new_figure(WIDTH / 2, 1.2, stem) as figure:
+        figure.text(0.5, 0.5, reason, ha="center", va="center", fontsize=8)

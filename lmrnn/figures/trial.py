@@ -1,0 +1,120 @@
+"""Picture of one trial: what the network sees and what it is to answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from lmrnn.errors import ConfigError
+from lmrnn.figures.style import WIDTH, new_figure
+from lmrnn.seeds import stream
+from lmrnn.tasks import CLASSES, Trials, parse, sample
+
+_GROUPS = {"fixation": (0, 1), "ring 1": (1, 17), "ring 2": (17, 33)}  # channels of the observation
+_FIXATE = -3  # where "fixate" is drawn, below the positions on the ring
+
+
+def draw_trial(task: str, path: Path | str, seed: int = 0, dt: int = 100, definition: str = "corrected") -> None:
+    """Draw one trial of a task with its noise.
+
+    Parameters
+    ----------
+    task : str
+        Name of a task.
+    path : Path or str
+        Picture to write; its ending, ``.png`` or ``.svg``, says in which format.
+    seed : int
+        Seed >= 0 of the trial.
+    dt : int
+        Time step in ms, a divisor of 100.
+    definition : str
+        ``corrected`` or ``released``.
+
+    Raises
+    ------
+    TaskNameError
+        On an unknown task.
+    ConfigError
+        On an unknown definition, a time step that does not divide 100, or another ending.
+    """
+    path = Path(path)
+    if path.suffix not in (".png", ".svg"):
+        raise ConfigError(f"{path}: a picture's name ends in .png or .svg")
+    parsed = parse(task)
+    trials = sample(parsed, 1, stream(seed, "show", parsed.name), dt, definition)
+    draw_one(trials, 0, path.with_suffix(""), (path.suffix[1:],))
+
+
+def draw_one(trials: Trials, trial: int, stem: Path | str, formats: tuple[str, ...] = ("png", "svg")) -> None:
+    """Draw one of several trials: observation as a heat map, the right answer below it, periods marked.
+
+    Parameters
+    ----------
+    trials : Trials
+        Rendered trials of one task (`lmrnn.tasks.render` or `sample`).
+    trial : int
+        Which of them, 0 .. n-1.
+    stem : Path or str
+        Path of the figure without ending.
+    formats : tuple of str
+        Files to write: ``png``, ``svg``.
+
+    Raises
+    ------
+    IndexError
+        When there is no such trial.
+    """
+    if not 0 <= trial < len(trials):
+        raise IndexError(f"trial {trial} of {len(trials)}")
+    rows, dt = trials.rows(trial), trials.dt
+    end = dt * int(trials.length[trial])
+    with new_figure(WIDTH * 0.75, 4.4, stem, formats) as figure:
+        heights = [stop - start for start, stop in _GROUPS.values()]
+        panels = figure.subplots(4, 1, sharex=True, height_ratios=[*np.maximum(heights, 2), 12])
+        for axes, (name, (start, stop)) in zip(panels, _GROUPS.items(), strict=False):
+            image = _draw_channels(axes, name, trials.obs[rows, start:stop], end)
+        _draw_target(panels[3], trials.labels[rows], end)
+        for axes in panels:
+            for period in trials.periods(trial)[1:]:
+                axes.axvline(dt * period.start, color="0.5", linewidth=0.6)
+        _name_periods(panels[0], trials, trial)
+        panels[3].set_xlabel("time (ms)")
+        figure.colorbar(image, ax=list(panels[:3]), label="input", shrink=0.7, aspect=30)
+        title = f"{trials.task.name} ({trials.definition}), dt = {dt} ms"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, weight="bold")
+
+
+def _draw_channels(axes: Axes, name: str, values: np.ndarray, end: float) -> object:
+    """Heat map of some channels, values (T, channels), position 0 at the bottom."""
+    channels = values.shape[1]
+    image = axes.imshow(
+        values.T, origin="lower", aspect="auto", cmap="cividis", vmin=0, vmax=1, extent=(0, end, -0.5, channels - 0.5),
+        interpolation="nearest",
+    )  # fmt: skip
+    axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    axes.set_yticks([0, 4, 8, 12] if channels > 1 else [])
+    return image
+
+
+def _draw_target(axes: Axes, labels: np.ndarray, end: float) -> None:
+    """The right answer at each time step: fixate, or a position on the ring."""
+    edges = np.linspace(0, end, len(labels) + 1)
+    fixating = labels == 0
+    axes.stairs(np.where(fixating, _FIXATE, np.nan), edges, baseline=None, color="0.5", linewidth=2)
+    axes.stairs(np.where(fixating, np.nan, labels - 1.0), edges, baseline=None, color="#D55E00", linewidth=2)
+    axes.set_ylim(_FIXATE - 1, CLASSES - 1)
+    axes.set_yticks([_FIXATE, 0, 4, 8, 12], ["fixate", "0", "4", "8", "12"])
+    axes.set_ylabel("right\nanswer", rotation=0, ha="right", va="center")
+
+
+def _name_periods(axes: Axes, trials: Trials, trial: int) -> None:
+    """Names of the periods above the picture; an empty period (a delay of 0 ms) has none."""
+    for period in trials.periods(trial):
+        if period.stop > period.start:
+            middle = trials.dt * (period.start + period.stop) / 2
+            axes.annotate(
+                period.name, (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+                textcoords="offset points", ha="center", fontsize=7,
+            )  # fmt: skip

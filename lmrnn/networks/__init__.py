@@ -1,0 +1,1 @@
+"""Networks: which synapses exist, the parameters, and the paths that compute the recurrence."""

@@ -1,0 +1,179 @@
+"""LMRNN: a recurrent network whose recurrent weights exist only where the connectivity has a synapse.
+
+    h_t = (1 - a) h_{t-1} + a f(W h_{t-1} + W_in x_t + rule[:, k_t] + b + noise_t)
+    logits_t = readout h_t + readout_bias
+
+with leak a = dt / tau, observation x_t, task k_t and nonlinearity f; h before the first time step is 0 unless given.
+The recurrent noise is inside the nonlinearity, sqrt(2 / a) * sigma * xi_t with xi standard normal (Yang et al. 2019,
+Nature Neuroscience 22, Methods).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmrnn.errors import ConfigError
+from lmrnn.networks.connectivity import Connectivity
+
+if TYPE_CHECKING:
+    from lmrnn.datasets.batches import Batch
+
+CHANNELS = 33  # fixation and two rings of 16
+CLASSES = 17  # fixate and 16 ring positions
+NONLINEARITIES = {"relu": torch.relu, "softplus": F.softplus, "tanh": torch.tanh}
+INITIALISATIONS = ("scaled_identity", "gaussian")
+
+
+class LMRNN(nn.Module):
+    """A recurrent network on a given connectivity.
+
+    Parameters
+    ----------
+    connectivity : Connectivity
+        The E synapses among N neurons.
+    n_tasks : int
+        Number of rule channels, one per task of the battery.
+    nonlinearity : str
+        ``relu``, ``softplus`` or ``tanh``.
+    leak : float
+        a = dt / tau, in (0, 1].
+    initialisation : str
+        Of the recurrent weights. ``scaled_identity``: `initial_scale` on synapses from a neuron to itself, 0 on all
+        others. ``gaussian``: `initial_scale` times a normal with variance 1 / in-degree of the receiving neuron.
+    initial_scale : float
+        Factor of the initial recurrent weights, >= 0.
+    recurrent_noise : float
+        sigma >= 0 of the noise during training.
+    generator : torch.Generator, optional
+        Source of the initial weights; a generator with seed 0 if none is given.
+
+    Attributes
+    ----------
+    recurrent : Parameter (E,)
+        Weight of each synapse, in the order of the connectivity. A missing synapse has no weight, no gradient, no state
+        in the optimiser and no share in the gradient's norm.
+    input : Parameter (N, 33)
+    rule : Parameter (N, n_tasks)
+    bias : Parameter (N,)
+    readout : Parameter (17, N)
+    readout_bias : Parameter (17,)
+    post, pre : Tensor (E,)
+        The synapses, int64; not trained.
+
+    Notes
+    -----
+    Input, rule and bias start uniform in +-1 / sqrt(33 + n_tasks), the readout and its bias in +-1 / sqrt(N): torch's
+    default for linear layers, which the paper's first author used in 2021 (mikailkhona/Multi-Task-learning). They are
+    drawn before the recurrent weights, so two networks of equal size and seed share them whatever their connectivity.
+    """
+
+    def __init__(
+        self,
+        connectivity: Connectivity,
+        n_tasks: int,
+        nonlinearity: str = "relu",
+        leak: float = 1.0,
+        initialisation: str = "scaled_identity",
+        initial_scale: float = 0.5,
+        recurrent_noise: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        _check(nonlinearity, leak, initialisation, initial_scale, recurrent_noise)
+        self.connectivity, self.n_tasks = connectivity, n_tasks
+        self.nonlinearity, self.leak = nonlinearity, float(leak)
+        self.recurrent_noise = float(recurrent_noise)
+        self.register_buffer("post", torch.tensor(connectivity.post), persistent=False)
+        self.register_buffer("pre", torch.tensor(connectivity.pre), persistent=False)
+
+        neurons = connectivity.neurons
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        inward, outward = 1 / math.sqrt(CHANNELS + n_tasks), 1 / math.sqrt(neurons)
+        self.input = _uniform((neurons, CHANNELS), inward, generator)
+        self.rule = _uniform((neurons, n_tasks), inward, generator)
+        self.bias = _uniform((neurons,), inward, generator)
+        self.readout = _uniform((CLASSES, neurons), outward, generator)
+        self.readout_bias = _uniform((CLASSES,), outward, generator)
+        self.recurrent = nn.Parameter(_recurrent(connectivity, initialisation, generator) * initial_scale)
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons N."""
+        return self.connectivity.neurons
+
+    def recurrent_matrix(self) -> Tensor:
+        """Dense W[post, pre], (N, N), zero where no synapse is; gradients flow to `recurrent`."""
+        flat = self.recurrent.new_zeros(self.neurons * self.neurons)
+        return flat.index_put((self.post * self.neurons + self.pre,), self.recurrent).view(self.neurons, self.neurons)
+
+    def draw_noise(self, steps: int, batch: int, generator: torch.Generator) -> Tensor | None:
+        """Recurrent noise of one batch, as it enters the nonlinearity.
+
+        Parameters
+        ----------
+        steps, batch : int
+            T time steps, B trials.
+        generator : torch.Generator
+            Source of the noise, on the CPU, so that every device gets the same.
+
+        Returns
+        -------
+        Tensor or None
+            sqrt(2 / a) * sigma * xi, (T, B, N); None where sigma is 0.
+        """
+        if self.recurrent_noise == 0:
+            return None
+        noise = torch.randn((steps, batch, self.neurons), generator=generator)
+        return (noise * (math.sqrt(2 / self.leak) * self.recurrent_noise)).to(self.bias)
+
+    def forward(self, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """Logits of a batch, with gradients through autograd.
+
+        Parameters
+        ----------
+        batch : Batch
+            T time steps of B trials.
+        initial_state : Tensor, optional
+            State before the first time step, (B, N); 0 if none is given.
+        noise : Tensor, optional
+            From `draw_noise`, (T, B, N).
+
+        Returns
+        -------
+        Tensor
+            (T, B, 17).
+        """
+        from lmrnn.networks import reference
+
+        return reference.readout(self, reference.unroll(self, batch, initial_state, noise))
+
+
+def _check(nonlinearity: str, leak: float, initialisation: str, initial_scale: float, recurrent_noise: float) -> None:
+    for key, value, allowed in (
+        ("nonlinearity", nonlinearity, tuple(NONLINEARITIES)),
+        ("initialisation", initialisation, INITIALISATIONS),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"network.{key} is {value!r}; allowed: {', '.join(allowed)}")
+    if not 0 < leak <= 1:
+        raise ConfigError(f"network.leak is {leak!r}; allowed: a number in (0, 1]")
+    for key, value in (("initial_scale", initial_scale), ("recurrent_noise", recurrent_noise)):
+        if not value >= 0:
+            raise ConfigError(f"network.{key} is {value!r}; allowed: a number >= 0")
+
+
+def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
+
+
+def _recurrent(connectivity: Connectivity, initialisation: str, generator: torch.Generator) -> Tensor:
+    """Recurrent weights (E,) before scaling."""
+    if initialisation == "scaled_identity":
+        return torch.tensor(connectivity.post == connectivity.pre, dtype=torch.float32)
+    spread = torch.tensor(1 / connectivity.in_degree.clip(1) ** 0.5, dtype=torch.float32)
+    return torch.randn(connectivity.synapses, generator=generator) * spread[torch.tensor(connectivity.post)]

@@ -1,0 +1,337 @@
+"""The steps of the sweep as functions: what the workflow's scripts and the command line both call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+from lmrnn.datasets.files import Dataset, generate_dataset, load_dataset
+from lmrnn.errors import DamagedFileError
+from lmrnn.files.storage import lock, temporaries, write_text
+from lmrnn.networks.size import network_size
+from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
+from lmrnn.study.grid import SPLITS, Cell
+
+# figure: the tables of `lmrnn.analysis.tables` that it shows
+ANALYSIS_FIGURES = {
+    "sheets": ("units", "clusters"),
+    "tuning": ("tuning", "units"),
+    "autapses": ("units", "tuning"),
+    "rings": ("planes", "rotation"),
+}
+
+
+def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
+    """The cell's datasets in memory; those that are missing are made first.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell.
+    results : Path or str
+        Folder of results.
+
+    Returns
+    -------
+    dict of str to Dataset
+        ``train``, ``validation`` and ``test``.
+
+    Raises
+    ------
+    DamagedFileError
+        When a file is there but not good.
+    """
+    loaded = {}
+    for split in SPLITS:
+        spec = cell.dataset(split)
+        path = cell.dataset_path(results, split)
+        if not path.exists():
+            generate_dataset(spec, path)
+        loaded[split] = load_dataset(path, spec)
+    return loaded
+
+
+def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: TextIO, progress: bool = False) -> str:
+    """Train one cell, or take its finished file; a cell that was interrupted continues.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell.
+    results : Path or str
+        Folder of results; the cell's file and checkpoint lie below it.
+    compute : mapping
+        The section ``compute`` of the configuration.
+    log : TextIO
+        Gets a line per evaluation.
+    progress : bool
+        Draw a progress bar on the terminal.
+
+    Returns
+    -------
+    str
+        ``completed`` or ``diverged``.
+
+    Raises
+    ------
+    Interrupted
+        On SIGTERM, SIGINT or SIGUSR2, after the state was saved.
+    DamagedFileError
+        When a dataset is not good.
+    """
+    from lmrnn.training.checkpoint import remove
+    from lmrnn.training.train import Compute, train
+
+    path, checkpoint = cell.path(results), cell.checkpoint(results)
+
+    def say_waiting() -> None:
+        print(f"another process is at work on {path}: waiting for it to end", file=log, flush=True)
+
+    # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
+    with lock(checkpoint.with_suffix(".lock"), waiting=say_waiting):
+        for leftover in temporaries(path):
+            leftover.unlink()
+        finished = _finished(cell, path, log)
+        if finished is None:
+            data = ensure_datasets(cell, results)
+            settings = Compute.of(compute, progress)
+            result = train(cell.spec, data["train"], data["validation"], data["test"], checkpoint, log, settings)
+            write_cell(path, result)
+            finished = result.status
+        remove(checkpoint)
+    return finished
+
+
+def _finished(cell: Cell, path: Path, log: TextIO) -> str | None:
+    """Status of a cell that is already done, or None."""
+    if not path.exists():
+        return None
+    try:
+        status = read_cell(path, cell.spec, weights=False).status
+    except DamagedFileError as error:
+        print(f"warning: {error.what}; the cell is trained again and this file replaced: {path}", file=log, flush=True)
+        return None
+    print(f"{path} is finished ({status}) and valid: nothing to train", file=log, flush=True)
+    os.utime(path)
+    return status
+
+
+def collect_cells(cells: Iterable[Cell], results: Path | str, table: Path | str) -> None:
+    """Write cells.csv, one tidy row per cell.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        All cells of a study.
+    results : Path or str
+        Folder of results.
+    table : Path or str
+        The CSV file to write.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is not good.
+    """
+    write_text(table, _table_of(cells, results).to_csv(index=False))
+
+
+def _table_of(cells: Iterable[Cell], results: Path | str) -> pd.DataFrame:
+    """One row per cell, read from its file."""
+    rows = []
+    for cell in cells:
+        path = cell.path(results)
+        result = read_cell(path, cell.spec, weights=False)
+        size = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"])
+        rows.append(cell_row(result, cell.connectivity_label, *size, str(path), cell.hash))
+    return cells_table(rows)
+
+
+def compute_curves(cells: Iterable[Cell], study: Mapping[str, Any], table: Path | str, outputs: Iterable[str]) -> None:
+    """Write the study's curves, one CSV file each.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        All cells of the study.
+    study : mapping
+        Its complete configuration.
+    table : Path or str
+        Its cells.csv.
+    outputs : iterable of str
+        Files to write; the name of each is the name of its curve.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is not good.
+    """
+    from lmrnn.curves.tables import compute
+
+    settings = study["curves"]["thresholds"], study["curves"]["bootstrap"]
+    _write_tables(compute(pd.read_csv(table), _results(cells, study), *settings), outputs)
+
+
+def _results(cells: Iterable[Cell], study: Mapping[str, Any]) -> list[CellResult]:
+    """Results of all cells of a study, without weights."""
+    return [read_cell(cell.path(study["results"]), cell.spec, weights=False) for cell in cells]
+
+
+def _write_tables(tables: Mapping[str, pd.DataFrame], outputs: Iterable[str]) -> None:
+    """Write tables as CSV; the name of each file is the name of its table."""
+    for output in outputs:
+        write_text(output, tables[Path(output).stem].to_csv(index=False))
+
+
+def _read_table(path: Path | str) -> pd.DataFrame:
+    """A table as it was written; one without rows has no columns either."""
+    return pd.read_csv(path) if Path(path).read_text(encoding="utf-8").strip() else pd.DataFrame()
+
+
+def map_locality(times: Path | str, outputs: Iterable[str]) -> None:
+    """Write where locality helps: by learning rate and threshold, and at equal synapses.
+
+    Parameters
+    ----------
+    times : Path or str
+        The study's threshold_times.csv.
+    outputs : iterable of str
+        ``rate_threshold_map.csv`` and ``equal_synapses.csv``.
+    """
+    from lmrnn.curves import maps
+
+    table = _read_table(times)
+    made = {name: getattr(maps, name)(table) for name in ("rate_threshold_map", "equal_synapses")}
+    _write_tables(made, outputs)
+
+
+def analyse_networks(
+    cells: Iterable[Cell], study: Mapping[str, Any], table: Path | str, outputs: Iterable[str]
+) -> None:
+    """Look into the best network of each kind and write what is found.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        All cells of the study.
+    study : mapping
+        Its complete configuration.
+    table : Path or str
+        Its cells.csv.
+    outputs : iterable of str
+        CSV files named after the tables of `lmrnn.analysis.tables.analyse_study`.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is not good.
+    """
+    from lmrnn.analysis.tables import analyse_study
+
+    _write_tables(analyse_study(pd.read_csv(table), _results(cells, study), read_cell), outputs)
+
+
+def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, log: TextIO | None = None) -> list[Path]:
+    """Look into chosen networks, apart from any study; tables and figures go to a folder.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        Finished cells; of several of one kind the best is looked into.
+    results : Path or str
+        Folder of results.
+    folder : Path or str
+        Where the files go.
+    log : TextIO, optional
+        Where to say which networks were looked into and what was found; the standard output by default.
+
+    Returns
+    -------
+    list of Path
+        The figures.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is missing or not good.
+    """
+    from lmrnn.analysis.tables import analyse_study, choose_networks, summary
+
+    read = [read_cell(cell.path(results), cell.spec, weights=False) for cell in cells]
+    table = _table_of(cells, results)
+    found = analyse_study(table, read, read_cell)
+    looked = set(choose_networks(table, read)["cell"])
+    for left in (cell for i, cell in enumerate(cells) if i not in looked):
+        print(f"left out: {left.stem} (diverged, or not the best of its kind on the largest battery)", file=log)
+    for line in summary(found):
+        print(line, file=log)
+    folder = Path(folder)
+    _write_tables(found, [str(folder / f"{name}.csv") for name in found])
+    for name, tables in ANALYSIS_FIGURES.items():
+        draw_figure(name, [folder / f"{table}.csv" for table in tables], folder / f"{name}.png", "okabe_ito")
+    return [folder / f"{name}.png" for name in ANALYSIS_FIGURES]
+
+
+def measure_claims(
+    cells: Iterable[Cell],
+    study: Mapping[str, Any],
+    table: Path | str,
+    rotation: Path | str,
+    claims: Path | str,
+    page: Path | str,
+) -> None:
+    """Measure the paper's claims and write them as a table and as a page.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        All cells of the study.
+    study : mapping
+        Its complete configuration.
+    table, rotation : Path or str
+        Its cells.csv, and rotation.csv of `analyse_networks`.
+    claims, page : Path or str
+        CSV and HTML file to write.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first cell file that is not good.
+    """
+    from lmrnn.claims import compute
+    from lmrnn.claims.page import write_page
+
+    thresholds = study["curves"]["thresholds"]
+    turned = _read_table(rotation)
+    found = compute(pd.read_csv(table), _results(cells, study), thresholds, rotation=turned if len(turned) else None)
+    write_text(claims, found.to_csv(index=False))
+    write_page(found, page, study["study"])
+
+
+def draw_figure(name: str, tables: Iterable[Path | str], png: Path | str, palette: str) -> None:
+    """Draw one figure as PNG and SVG.
+
+    Parameters
+    ----------
+    name : str
+        A figure of `lmrnn.figures.curves`, `lmrnn.figures.maps` or `lmrnn.figures.networks`.
+    tables : iterable of Path or str
+        CSV files of what it shows.
+    png : Path or str
+        Picture to write; the SVG gets the same name.
+    palette : str
+        ``okabe_ito`` or ``viridis``, for curves.
+    """
+    from lmrnn.figures import curves as figures
+    from lmrnn.figures import maps as figures_maps
+    from lmrnn.figures import networks as figures_analysis
+
+    shown, stem = [_read_table(table) for table in tables], Path(png).with_suffix("")
+    if hasattr(figures_analysis, name):
+        getattr(figures_analysis, name)(*shown, stem)
+    else:
+        getattr(figures_maps if hasattr(figures_maps, name) else figures, name)(*shown, stem, palette)

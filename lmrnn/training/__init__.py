@@ -1,0 +1,1 @@
+"""Training of one cell, from data to result; interruptible at every step."""

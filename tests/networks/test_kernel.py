@@ -19,9 +19,9 @@ from lmrnn.networks import kernel, reference
 from lmrnn.networks.connectivity import build_connectivity
 from lmrnn.networks.model import LMRNN
 from lmrnn.networks.pairs import pair_rows, walk
-from tests.test_paths import distance, doubled, gradient, random_batch
+from tests.networks.test_paths import distance, doubled, gradient, random_batch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 compiled = pytest.mark.skipif(kernel.why_not() is not None, reason=f"{kernel.why_not()}")
 needs_compiler = pytest.mark.skipif(not hatch_build.compilers(), reason="no C compiler here")
 
@@ -151,7 +151,7 @@ def run_tests(tmp_env, examples=15):
         "no:cacheprovider",
         "-k",
         "kernel and not gpu",
-        "tests/test_paths.py",
+        "tests/networks/test_paths.py",
     ]
     env = {**os.environ, "LMRNN_EXAMPLES": str(examples), "OMP_NUM_THREADS": "1", **tmp_env}
     return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=600)

@@ -20,7 +20,7 @@ from lmrnn.tasks import battery_names
 
 SPECS = [DatasetSpec("corrected", 100, battery_names(20), n, split, 0) for n in (3, 600) for split in ("train", "test")]
 SPEC = SPECS[0]
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # the process dies at its k-th block, in the middle of writing the file
 DYING = """

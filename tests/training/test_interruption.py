@@ -19,7 +19,7 @@ from lmrnn.study.grid import cells_of
 from lmrnn.training import checkpoint as checkpoints
 from tests.conftest import ROOT
 from tests.studies import TINY, merged
-from tests.test_training import assert_same
+from tests.training.test_train import assert_same
 
 KILLS = int(os.environ.get("LMRNN_SOAK_KILLS", "30"))
 CONFIG = merged(

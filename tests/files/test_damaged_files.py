@@ -20,7 +20,7 @@ from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.train import Compute, Training, train
 from tests import fuzzing
 from tests.studies import TINY, merged
-from tests.test_training import assert_same
+from tests.training.test_train import assert_same
 
 ADVICE = ("run the same command again", "Choose another path or delete it")
 CONFIG = validate_config(merged(TINY, {"compute": {"path": "reference"}}))

@@ -13,7 +13,7 @@ from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.checkpoint import Snapshot
 from lmrnn.training.train import Compute, Training, train
 from tests.small_data import cell_spec, datasets
-from tests.test_training import assert_same
+from tests.training.test_train import assert_same
 
 STEPS = 12
 SPECS = {

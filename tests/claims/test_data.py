@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.claims.test_claims import RATES, computed, one
 from tests.synthetic_cells import FULL, LOCAL3, LOCAL5, cell
-from tests.test_claims import RATES, computed, one
 
 
 def sized(accuracy, *, rates=RATES, best=2e-3, seeds=3, **more):

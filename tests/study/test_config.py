@@ -9,7 +9,7 @@ import yaml
 from lmrnn.errors import ConfigError
 from lmrnn.study.config import load_config, validate_config
 
-CONFIGS = sorted((Path(__file__).parents[1] / "config").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
 MINIMAL = {"study": "s", "grid": {"connectivity": ["full"], "tasks": [2], "trials_per_task": [4], "seed": [0]}}
 
 

@@ -8,9 +8,9 @@ from lmrnn.curves.comparison import prepare
 from lmrnn.curves.tables import threshold_times
 from lmrnn.figures.maps import equal_synapses as draw_equal_synapses
 from lmrnn.figures.maps import rate_threshold_map as draw_map
+from tests.claims.test_claims import one, reaching, speed_study
+from tests.figures.test_figures import watched
 from tests.synthetic_cells import FULL, LOCAL3, LOCAL5, cell, table_of
-from tests.test_claims import one, reaching, speed_study
-from tests.test_figures import watched
 
 
 def times_of(cells, thresholds=(0.35, 0.7)):

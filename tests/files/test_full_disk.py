@@ -18,7 +18,7 @@ from lmrnn.study.cells import read_cell
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
 from tests.studies import Study, steady
-from tests.test_training import assert_same
+from tests.training.test_train import assert_same
 
 
 class Disk:

@@ -19,7 +19,7 @@ from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
 from tests.conftest import ROOT
 from tests.studies import Study, steady
-from tests.test_training import assert_same
+from tests.training.test_train import assert_same
 
 TABLE = "results/tiny/cells.csv"
 CHANGES = {

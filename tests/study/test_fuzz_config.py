@@ -188,7 +188,7 @@ def test_the_command_line_answers_with_one_message(name, tmp_path, capsys):
     path.write_bytes(TEXTS[name])
     for command in (["cells"], ["train", "--cell", "x"]):
         with pytest.raises(SystemExit) as stop:
-            cli.main([*command, "--config", str(path)])
+            cli([*command, "--config", str(path)])
         assert stop.value.code == 1
         printed = capsys.readouterr()
         assert printed.err.startswith(f"error: {path}: ")

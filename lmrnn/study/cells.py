@@ -19,6 +19,7 @@ import pandas as pd
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.study.cell_checks import MEASURES, STATUSES, check_result
+from lmrnn.study.config import complete
 
 __all__ = ["CELL_SCHEMA", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row", "cells_table"]
 __all__ += ["read_cell", "write_cell"]
@@ -220,16 +221,11 @@ def cell_row(result: CellResult, label: str, neurons: int, synapses: int, file: 
 
 
 def cells_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Tidy table of cells, in the order of the grid.
+    """Tidy table of cells, one row of `cell_row` each, in their order.
 
-    Parameters
-    ----------
-    rows : iterable of dict
-        From `cell_row`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per cell.
+    A setting that specs leave out at its default has a column where a cell has it otherwise, and the default elsewhere.
     """
-    return pd.DataFrame(list(rows))
+    rows = list(rows)
+    defaults = {**complete("network", {}), **complete("training", {})}
+    shown = {key: value for key, value in defaults.items() if any(key in row for row in rows)}
+    return pd.DataFrame([{**row, **{key: row.get(key, value) for key, value in shown.items()}} for row in rows])

@@ -46,7 +46,8 @@ def _brief(value: object) -> str:
 
 
 @cache
-def _plain_schema() -> dict[str, Any]:
+def plain_schema() -> dict[str, Any]:
+    """What `config.schema.yaml` says."""
     return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
@@ -59,13 +60,19 @@ def schema() -> dict[str, Any]:
     dict
         JSON schema (draft 2020-12).
     """
-    full = copy.deepcopy(_plain_schema())
+    full = copy.deepcopy(plain_schema())
     axes = full["$defs"]["block"]["properties"]
     for section in ("network", "training"):
         for key, rule in full["properties"][section]["properties"].items():
             item = {name: value for name, value in rule.items() if name != "default"}
             axes[key] = {"type": "array", "minItems": 1, "items": item}
     return full
+
+
+def complete(section: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell's ``network`` or ``training`` with what its spec leaves out at the default (``x-since``)."""
+    rules = schema()["properties"][section]["properties"]
+    return {**{key: rule["default"] for key, rule in rules.items() if "x-since" in rule}, **settings}
 
 
 def load_config(path: Path | str) -> dict[str, Any]:

@@ -183,11 +183,16 @@ def _cell_spec(
 
 
 def _settings(config: Mapping[str, Any], section: str, axes: Mapping[str, Any]) -> dict[str, Any]:
-    """One section of the configuration with the axes of the grid put in; numbers as the schema means them."""
+    """One section of the configuration with the axes of the grid put in, as a spec holds it.
+
+    A setting that came after the first version (``x-since`` in the schema) stands in a spec only where it is not at its
+    default, so that the cells of older versions stay the same cells; `lmrnn.study.config.complete` puts it back.
+    """
     rules = schema()["properties"][section]["properties"]
     settings = {key: axes.get(key, value) for key, value in config[section].items()}
     # 1 and 1.0 are the same leak or learning rate, so they must be the same JSON
-    return {key: float(value) if rules[key].get("type") == "number" else value for key, value in settings.items()}
+    exact = {key: float(value) if rules[key].get("type") == "number" else value for key, value in settings.items()}
+    return {key: value for key, value in exact.items() if "x-since" not in rules[key] or value != rules[key]["default"]}
 
 
 def _expand_connectivity(entry: str | Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ import pytest
 from lmrnn.errors import ConfigError, ConnectivityError
 from lmrnn.networks.connectivity import build_connectivity
 from lmrnn.networks.size import network_size
-from lmrnn.study.config import validate_config
+from lmrnn.study.cells import cells_table
+from lmrnn.study.config import complete, plain_schema, schema, validate_config
 from lmrnn.study.grid import cells_of, find_cell
 
 BASE = {
@@ -65,6 +66,35 @@ def test_equal_numbers_written_differently_are_the_same_cell():
     assert stems(grid={"connectivity": [{"kind": "local", "radius": 2}]}) == stems(
         grid={"connectivity": [{"kind": "local", "radius": 2.0, "boundary": "open"}]}
     )
+
+
+@pytest.fixture
+def newer(monkeypatch):
+    """The schema with a setting of each section that came after the first version."""
+    wider = copy.deepcopy(plain_schema())
+    wider["properties"]["training"]["properties"]["schedule"] = {
+        **{"enum": ["constant", "cosine"], "default": "constant", "x-since": 2},
+    }
+    wider["properties"]["network"]["properties"]["gain"] = {"type": "number", "default": 1.0, "x-since": 2}
+    monkeypatch.setattr("lmrnn.study.config.plain_schema", lambda: wider)
+    schema.cache_clear()
+    yield
+    schema.cache_clear()
+
+
+def test_a_newer_setting_at_its_default_leaves_the_cells_as_they_were(newer, monkeypatch):
+    now = stems() | stems(training={"schedule": "constant"}, network={"gain": 1})
+    wide = cells(grid={"schedule": ["constant", "cosine"], "gain": [1, 2]})
+    assert len(wide) == 4 * len(now)
+    assert now < {cell.stem for cell in wide}
+    rows = [{"seed": 0, **cell.spec["training"]} for cell in wide]
+    table = cells_table(rows)
+    assert sorted(table["schedule"].unique()) == ["constant", "cosine"]
+    assert "gain" not in table
+    assert complete("network", {"neurons": 4}) == {"neurons": 4, "gain": 1.0}
+    monkeypatch.undo()
+    schema.cache_clear()
+    assert stems() == now
 
 
 def test_blocks_are_joined_and_a_cell_counts_once():

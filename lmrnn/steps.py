@@ -16,14 +16,6 @@ from lmrnn.networks.size import network_size
 from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
 from lmrnn.study.grid import SPLITS, Cell
 
-# figure: the tables of `lmrnn.analysis.tables` that it shows
-ANALYSIS_FIGURES = {
-    "sheets": ("units", "clusters"),
-    "tuning": ("tuning", "units"),
-    "autapses": ("units", "tuning"),
-    "rings": ("planes", "rotation"),
-}
-
 
 def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
     """The cell's datasets in memory; those that are missing are made first.
@@ -202,11 +194,10 @@ def map_locality(times: Path | str, outputs: Iterable[str]) -> None:
     outputs : iterable of str
         ``rate_threshold_map.csv`` and ``equal_synapses.csv``.
     """
-    from lmrnn.curves import maps
+    from lmrnn.curves.maps import MAPS
 
     table = _read_table(times)
-    made = {name: getattr(maps, name)(table) for name in ("rate_threshold_map", "equal_synapses")}
-    _write_tables(made, outputs)
+    _write_tables({name: make(table) for name, make in MAPS.items()}, outputs)
 
 
 def analyse_networks(
@@ -260,6 +251,7 @@ def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, lo
         Naming the first cell file that is missing or not good.
     """
     from lmrnn.analysis.tables import analyse_study, choose_networks, summary
+    from lmrnn.figures.registry import figures_of
 
     read = [read_cell(cell.path(results), cell.spec, weights=False) for cell in cells]
     table = _table_of(cells, results)
@@ -269,11 +261,14 @@ def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, lo
         print(f"left out: {left.stem} (diverged, or not the best of its kind on the largest battery)", file=log)
     for line in summary(found):
         print(line, file=log)
-    folder = Path(folder)
+    folder, drawn = Path(folder), []
     _write_tables(found, [str(folder / f"{name}.csv") for name in found])
-    for name, tables in ANALYSIS_FIGURES.items():
-        draw_figure(name, [folder / f"{table}.csv" for table in tables], folder / f"{name}.png", "okabe_ito")
-    return [folder / f"{name}.png" for name in ANALYSIS_FIGURES]
+    for name, figure in figures_of(cells, claims=True).items():
+        tables = [Path(table) for table in figure.tables]
+        if all(table.parent.name == "analysis" for table in tables):
+            drawn.append(folder / f"{name}.png")
+            draw_figure(name, [folder / f"{table.name}.csv" for table in tables], drawn[-1], "okabe_ito")
+    return drawn
 
 
 def measure_claims(
@@ -313,25 +308,7 @@ def measure_claims(
 
 
 def draw_figure(name: str, tables: Iterable[Path | str], png: Path | str, palette: str) -> None:
-    """Draw one figure as PNG and SVG.
+    """Draw a figure of `lmrnn.figures.registry` from its CSV files, as PNG and, under the same name, as SVG."""
+    from lmrnn.figures.registry import draw
 
-    Parameters
-    ----------
-    name : str
-        A figure of `lmrnn.figures.curves`, `lmrnn.figures.maps` or `lmrnn.figures.networks`.
-    tables : iterable of Path or str
-        CSV files of what it shows.
-    png : Path or str
-        Picture to write; the SVG gets the same name.
-    palette : str
-        ``okabe_ito`` or ``viridis``, for curves.
-    """
-    from lmrnn.figures import curves as figures
-    from lmrnn.figures import maps as figures_maps
-    from lmrnn.figures import networks as figures_analysis
-
-    shown, stem = [_read_table(table) for table in tables], Path(png).with_suffix("")
-    if hasattr(figures_analysis, name):
-        getattr(figures_analysis, name)(*shown, stem)
-    else:
-        getattr(figures_maps if hasattr(figures_maps, name) else figures, name)(*shown, stem, palette)
+    draw(name, [_read_table(table) for table in tables], Path(png).with_suffix(""), palette)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lmrnn.analysis import TABLES
 from lmrnn.analysis.rotation import rotations
 from lmrnn.analysis.runs import restore_network
 from lmrnn.analysis.units import unit_tables
@@ -80,7 +81,7 @@ def analyse_study(
         task in their principal plane). See `lmrnn.analysis.units` and `lmrnn.analysis.rotation` for
         the others' columns.
     """
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("rotation", "clusters", "units", "tuning", "planes")}
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     pictured: set[str] = set()
     for _, run in choose_networks(table, results).iterrows():
         result = read(Path(run["file"]))

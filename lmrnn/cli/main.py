@@ -39,7 +39,7 @@ def _battery(text: str) -> int | str | list[str]:
 
 def show_command(arguments: argparse.Namespace) -> None:
     """Draw one trial of a task as a picture."""
-    from lmrnn.figures.curves import draw_trial
+    from lmrnn.figures.trial import draw_trial
 
     path = Path(arguments.output or f"{arguments.task}.png")
     draw_trial(arguments.task, path, seed=arguments.seed, dt=arguments.dt, definition=arguments.definition)

@@ -75,6 +75,11 @@ def _compare(local: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def near_in_synapses(synapses: Any, others: Any) -> Any:
+    """Whether numbers of synapses count as equal to others."""
+    return abs(synapses - others) <= EQUAL * others
+
+
 def equal_synapses(times: pd.DataFrame) -> pd.DataFrame:
     """Steps and seconds to threshold of networks with about as many synapses as the full one.
 
@@ -99,8 +104,9 @@ def equal_synapses(times: pd.DataFrame) -> pd.DataFrame:
         if full.empty:
             continue
         size, synapses = full["network_neurons"].min(), full["synapses"].min()
-        near = (part["synapses"] - synapses).abs() <= EQUAL * synapses
-        matched = part[near & (part["kind"] == "local") & (part["network_neurons"] > size)]
+        matched = part[
+            near_in_synapses(part["synapses"], synapses) & (part["kind"] == "local") & (part["network_neurons"] > size)
+        ]
         if len(matched):
             both = pd.concat([full[full["network_neurons"] == size], matched])
             rows += _at_equal_synapses(both, {"tasks": tasks, "layout": layout})
@@ -130,3 +136,6 @@ def _at_equal_synapses(part: pd.DataFrame, where: dict[str, Any]) -> list[dict[s
             median, low, high = median_interval(cells[unit].to_numpy())
             rows.append({**common, "unit": unit, "median": median, "low": low, "high": high})
     return rows
+
+
+MAPS = {"rate_threshold_map": rate_threshold_map, "equal_synapses": equal_synapses}

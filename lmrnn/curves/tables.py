@@ -20,6 +20,10 @@ from lmrnn.tasks.battery import battery_names
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
 
+TABLES = (
+    *("training_speed", "threshold_times", "steps_to_threshold"),
+    *("data_efficiency", "trials_to_threshold", "task_accuracy"),
+)
 UNITS = {"steps": "step", "trials": "trials", "seconds": "training_seconds"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +21,7 @@ from lmrnn.figures.style import (
     row_style,
     side_legend,
 )
-from lmrnn.figures.tasks import task_accuracy
 from lmrnn.figures.text import describe, error_bars, largest_size, percent, seeds_text, short_number
-from lmrnn.figures.thresholds import steps_to_threshold, trials_to_threshold
-from lmrnn.figures.trial import draw_trial
-
-__all__ = [
-    "FIGURES",
-    "data_efficiency",
-    "draw_all",
-    "draw_trial",
-    "steps_to_threshold",
-    "task_accuracy",
-    "training_speed",
-    "trials_to_threshold",
-]
 
 _RATE_NOTE = (
     "each connectivity at its best learning rate (in the legend; * = smallest or largest tried): "
@@ -43,30 +29,6 @@ _RATE_NOTE = (
 )
 _ALIKE = 0.01  # relative difference up to which numbers of trials per step count as equal
 _X_LABELS = {"step": "training steps", "trials": "trials seen", "training_seconds": "training time (s)"}
-
-
-def draw_all(tables: Mapping[str, pd.DataFrame], folder: Path | str, palette: str = "okabe_ito") -> list[Path]:
-    """Draw every figure of a study.
-
-    Parameters
-    ----------
-    tables : mapping of str to pandas.DataFrame
-        From `lmrnn.curves.tables.compute`.
-    folder : Path or str
-        Where the files go.
-    palette : str
-        ``okabe_ito`` or ``viridis``.
-
-    Returns
-    -------
-    list of Path
-        The PNG files; an SVG lies beside each.
-    """
-    stems = []
-    for name, draw in FIGURES.items():
-        draw(tables[name], Path(folder) / name, palette)
-        stems.append(Path(folder) / f"{name}.png")
-    return stems
 
 
 def _families(table: pd.DataFrame, column: str = "family") -> Iterator[tuple[int, str, pd.DataFrame]]:
@@ -188,12 +150,3 @@ def _draw_efficiency(axes: Axes, part: pd.DataFrame, palette: str) -> None:
     axes.minorticks_off()
     axes.set_xlabel("training trials per task")
     side_legend(axes)
-
-
-FIGURES: dict[str, Callable[[pd.DataFrame, Path | str, str], None]] = {
-    "training_speed": training_speed,
-    "steps_to_threshold": steps_to_threshold,
-    "data_efficiency": data_efficiency,
-    "trials_to_threshold": trials_to_threshold,
-    "task_accuracy": task_accuracy,
-}

@@ -21,7 +21,7 @@ _SILENT = (0.93, 0.93, 0.93)
 _TASK_LABELS = 60  # up to so many tasks are named on an axis
 
 
-def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str) -> None:
+def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
     """Sheet of each network with its units coloured by cluster.
 
     Parameters
@@ -66,7 +66,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}%" if np.isfinite(share) else "-"
 
 
-def tuning(table: pd.DataFrame, units: pd.DataFrame, stem: Path | str) -> None:
+def tuning(table: pd.DataFrame, units: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
     """Normalised task variance of every active unit, ordered by cluster, one panel per network.
 
     Parameters
@@ -105,7 +105,7 @@ def _task_ticks(tasks: list[str]) -> tuple[list[int], list[str]]:
     return list(range(0, len(tasks), step)), tasks[::step]
 
 
-def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str) -> None:
+def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
     """Self-weights with their time constants, and how many units each task relies on, one row per network.
 
     Parameters
@@ -169,7 +169,7 @@ def _group(name: str) -> str:
 _TURNING = {"seq": "seq tasks, decision", "int": "int tasks (reach), delay", "none": "their base tasks, decision"}
 
 
-def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str) -> None:
+def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
     """States during the decision of a seq task in their principal plane, and the angle advanced per time step.
 
     Parameters

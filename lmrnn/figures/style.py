@@ -17,7 +17,6 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from lmrnn.figures.text import short_number
@@ -157,22 +156,6 @@ def new_figure(
         for ending in formats:
             with atomic_path(f"{os.fspath(stem)}.{ending}") as path:
                 figure.savefig(path, format=ending, dpi=DPI, metadata=_METADATA[ending])
-
-
-def smallest_font(figure: Figure) -> float:
-    """Size of the smallest text of a figure.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        A drawn figure.
-
-    Returns
-    -------
-    float
-        In points at printed size.
-    """
-    return min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible())
 
 
 def note(figure: Figure, text: str) -> None:

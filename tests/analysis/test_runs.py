@@ -9,13 +9,12 @@ from lmrnn.analysis.rotation import rotations
 from lmrnn.analysis.runs import moments, restore_network, run_task
 from lmrnn.analysis.tables import analyse_study, choose_networks, summary
 from lmrnn.analysis.units import unit_tables
-from lmrnn.figures import networks as figures_analysis
-from lmrnn.figures import style as figures_style
 from lmrnn.networks.connectivity import build_connectivity
 from lmrnn.networks.model import LMRNN
 from lmrnn.seeds import stream
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import parse, sample
+from tests.drawing import beyond, draw_all, smallest_font
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, LOCAL5, cell, table_of
 
 GATE = 50.0  # stronger than any activity: what it inhibits is silent
@@ -225,11 +224,15 @@ def test_a_study_is_analysed_at_each_kinds_best_network(tmp_path):
     for name, one in found.items():
         one.to_csv(tmp_path / f"{name}.csv", index=False)
     made = draw_all({name: pd.read_csv(tmp_path / f"{name}.csv") for name in found}, tmp_path)
-    assert_figures_hold(found, *made)
+    assert_figures_hold(found, **made)
 
 
 def assert_figures_hold(found, sheets, tuning, autapses, rings):
     """What is drawn is what the tables say."""
+    for figure in (sheets, tuning, autapses, rings):
+        assert beyond(figure) <= 0.01
+        assert smallest_font(figure) >= 7
+        assert figure.get_size_inches()[0] <= 7
     units, rotation = found["units"], found["rotation"]
     for axes, (_, part) in zip(sheets.axes, units.groupby("connectivity", sort=False), strict=False):
         np.testing.assert_array_equal(
@@ -273,28 +276,6 @@ def test_a_study_without_networks_to_look_into_still_draws(tmp_path):
     found = analyse_study(table_of(lost), lost, lambda path: pytest.fail("nothing to read"))
     assert all(table.empty for table in found.values())
     draw_all(found, tmp_path)
-
-
-def draw_all(found, folder):
-    made, make = [], figures_style.Figure
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures_style, "Figure", lambda *args, **kwargs: made.append(make(*args, **kwargs)) or made[-1])
-        figures_analysis.sheets(found["units"], found["clusters"], folder / "sheets")
-        figures_analysis.tuning(found["tuning"], found["units"], folder / "tuning")
-        figures_analysis.autapses(found["units"], found["tuning"], folder / "autapses")
-        figures_analysis.rings(found["planes"], found["rotation"], folder / "rings")
-    assert len(made) == 4
-    for figure in made:
-        assert beyond(figure) <= 0.01
-        assert figures_style.smallest_font(figure) >= 7
-        assert figure.get_size_inches()[0] <= 7
-    return made
-
-
-def beyond(figure):
-    """How far a figure's contents reach beyond its page, in inches."""
-    box, page = figure.get_tightbbox(), figure.get_size_inches()
-    return max(-box.x0, -box.y0, box.x1 - page[0], box.y1 - page[1])
 
 
 def test_a_restored_network_has_the_weights_of_its_cell():

@@ -9,7 +9,7 @@ from lmrnn.curves.tables import threshold_times
 from lmrnn.figures.maps import equal_synapses as draw_equal_synapses
 from lmrnn.figures.maps import rate_threshold_map as draw_map
 from tests.claims.test_claims import one, reaching, speed_study
-from tests.figures.test_figures import watched
+from tests.drawing import watched
 from tests.synthetic_cells import FULL, LOCAL3, LOCAL5, cell, table_of
 
 

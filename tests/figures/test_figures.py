@@ -1,28 +1,26 @@
 """Figures show exactly what their tables hold, are written the same way twice, and can be read."""
 
-import itertools
-import re
 import xml.etree.ElementTree as ElementTree
-from contextlib import contextmanager
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.transforms import Bbox
 
 from lmrnn.curves import maps
 from lmrnn.curves import tables as curves
 from lmrnn.errors import ConfigError, TaskNameError
 from lmrnn.figures import curves as figures
-from lmrnn.figures import maps as figures_maps
 from lmrnn.figures import style as figures_style
+from lmrnn.figures.registry import FIGURES, draw
 from lmrnn.figures.tasks import accuracy_map
-from lmrnn.figures.trial import draw_one
+from lmrnn.figures.trial import draw_one, draw_trial
 from lmrnn.seeds import stream
 from lmrnn.tasks import parse, sample
+from tests.drawing import beyond, draw_all, overlapping, smallest_font, watched
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, LOCAL5, cell, study, table_of
 
+CURVES = [name for name, figure in FIGURES.items() if not figure.claims]
 THRESHOLDS = (0.5, 0.8, 0.9)
 
 
@@ -30,20 +28,6 @@ THRESHOLDS = (0.5, 0.8, 0.9)
 def tables():
     cells = study()
     return curves.compute(table_of(cells), cells, THRESHOLDS)
-
-
-@contextmanager
-def watched():
-    """The figures drawn inside the block, still open for inspection."""
-    made, make = [], figures_style.Figure
-
-    def remember(*args, **kwargs):
-        made.append(make(*args, **kwargs))
-        return made[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures_style, "Figure", remember)
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -54,29 +38,27 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def drawn(tables, folder):
     """Every figure by name; its files lie in the folder."""
-    with watched() as made:
-        figures.draw_all(tables, folder)
-    return dict(zip(figures.FIGURES, made, strict=True))
+    return draw_all(tables, folder)
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+@pytest.mark.parametrize("name", CURVES)
 def test_every_figure_is_legible_and_says_its_seeds(name, drawn):
     figure = drawn[name]
-    assert figures_style.smallest_font(figure) >= 7
+    assert smallest_font(figure) >= 7
     assert figure.get_size_inches()[0] <= 7
     words = " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
     assert "3 seeds" in words
     assert "rate" in words
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+@pytest.mark.parametrize("name", CURVES)
 def test_nothing_reaches_beyond_the_page(name, drawn):
     assert beyond(drawn[name]) <= 0.01
 
 
 @pytest.mark.parametrize("name", ["training_speed", "trials_to_threshold", "task_accuracy"])
 def test_the_same_table_gives_the_same_bytes_and_valid_svg(name, tables, drawn, folder, tmp_path):
-    figures.FIGURES[name](tables[name], tmp_path / name, "okabe_ito")
+    draw(name, [tables[name]], tmp_path / name)
     for ending in ("png", "svg"):
         first, second = ((place / f"{name}.{ending}").read_bytes() for place in (folder, tmp_path))
         assert first == second
@@ -163,12 +145,6 @@ def test_sizes_are_drawn_only_of_studies_that_have_several(tmp_path):
     assert [[axes.get_title(loc="left") for axes in figure.axes] for figure in made] == [["20 tasks"], ["82 tasks"]]
 
 
-def beyond(figure):
-    """How far a figure's contents reach beyond its page, in inches."""
-    box, page = figure.get_tightbbox(), figure.get_size_inches()
-    return max(-box.x0, -box.y0, box.x1 - page[0], box.y1 - page[1])
-
-
 PANELS = ((20, "padded", 256), (82, "padded", 256), (82, "stream", 256), (82, "padded", 784))
 
 
@@ -184,38 +160,12 @@ def test_large_studies_of_one_seed_fit_their_pages(tmp_path):
     table = table_of(cells)
     table.loc[(table["neurons"] == 784) & (table["kind"] == "local"), "synapses"] = 60_000
     made = curves.compute(table, cells, (0.5, 0.6, 0.7, 0.8, 0.85, 0.9))
-    with watched() as drawn:
-        figures.draw_all(made, tmp_path)
-        figures_maps.rate_threshold_map(maps.rate_threshold_map(made["threshold_times"]), tmp_path / "map")
-        figures_maps.equal_synapses(maps.equal_synapses(made["threshold_times"]), tmp_path / "equal")
-    for figure in drawn:
+    made |= {name: make(made["threshold_times"]) for name, make in maps.MAPS.items()}
+    for figure in draw_all(made, tmp_path).values():
         assert beyond(figure) <= 0.01, figure.axes[0].get_title(loc="left")
-        assert figures_style.smallest_font(figure) >= 7
+        assert smallest_font(figure) >= 7
         assert "1 seed" in " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
         assert overlapping(figure) == []
-
-
-def box_of(text):
-    """Where a text is on its page, without an empty line above it."""
-    box = text.get_window_extent()
-    above = box.height / 2 if text.get_text().startswith("\n") else 0
-    return Bbox.from_extents(box.x0, box.y0, box.x1, box.y1 - above)
-
-
-def overlapping(figure):
-    """Pairs of titles, labels and legends that lie on each other (remarks at points apart, which follow the points)."""
-    figure.draw_without_rendering()  # places were last worked out for the SVG
-    texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()]
-    # ticks' labels include those out of view
-    texts = [text for text in texts if not re.fullmatch(r"[\d.]+[kM]?", text.get_text())]
-    texts = [text for text in texts if not (isinstance(text, matplotlib.text.Annotation) and text.xycoords == "data")]
-    boxes = [(box_of(text), text.get_text()) for text in texts]
-    pairs = itertools.combinations([(box, words) for box, words in boxes if box.width > 0], 2)
-    return [
-        (first, second)
-        for (a, first), (b, second) in pairs
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1  # pixels
-    ]
 
 
 def test_a_study_with_132_tasks_several_layouts_and_sizes_draws(tmp_path):
@@ -227,8 +177,8 @@ def test_a_study_with_132_tasks_several_layouts_and_sizes_draws(tmp_path):
         for size in (10, 100)
     ]
     made = curves.compute(table_of(cells), cells, (0.7,))
-    for path in figures.draw_all(made, tmp_path):
-        assert path.stat().st_size > 10_000
+    for name in draw_all(made, tmp_path):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 
 def test_a_study_of_one_size_one_seed_and_only_diverged_cells_draws(tmp_path):
@@ -237,7 +187,7 @@ def test_a_study_of_one_size_one_seed_and_only_diverged_cells_draws(tmp_path):
     for name, table in made.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     read = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in made}
-    assert len(figures.draw_all(read, tmp_path)) == len(figures.FIGURES)
+    assert set(draw_all(read, tmp_path)) == set(CURVES)
 
 
 def test_colours_are_fixed_for_each_connectivity_and_differ():
@@ -255,15 +205,15 @@ def test_a_trial_is_drawn_with_its_periods(tmp_path):
     np.testing.assert_array_equal(panels[2].images[0].get_array(), trials.obs[trials.rows(1), 17:].T)
     names = [text.get_text() for text in panels[0].texts]
     assert names == [period.name for period in trials.periods(1) if period.stop > period.start]
-    assert figures_style.smallest_font(drawn[0]) >= 7
+    assert smallest_font(drawn[0]) >= 7
     with pytest.raises(IndexError, match="trial 3 of 3"):
         draw_one(trials, 3, tmp_path / "trial")
 
 
 def test_show_refuses_what_it_cannot_draw(tmp_path):
     with pytest.raises(TaskNameError):
-        figures.draw_trial("dlygoint", tmp_path / "x.png")
+        draw_trial("dlygoint", tmp_path / "x.png")
     with pytest.raises(ConfigError, match=r"\.png or \.svg"):
-        figures.draw_trial("go", tmp_path / "x.pdf")
-    figures.draw_trial("go", tmp_path / "x.svg")
+        draw_trial("go", tmp_path / "x.pdf")
+    draw_trial("go", tmp_path / "x.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]

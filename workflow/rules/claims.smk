@@ -27,7 +27,7 @@ rule measure_claims:
         cells=CELL_FILES,
     output:
         claims=f"{FOLDER}/claims.csv",
-        page=report(f"{FOLDER}/claims.html", caption="../report/claims.rst", category="1 Claims"),
+        page=report(f"{FOLDER}/claims.html", caption="../report/claims.rst", category=CHAPTERS.get("Claims")),
     log:
         f"{RESULTS}/logs/{STUDY['study']}/measure_claims.log",
     benchmark:

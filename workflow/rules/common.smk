@@ -11,7 +11,10 @@ from lmrnn.datasets.files import dataset_bytes
 from lmrnn.errors import LmrnnError
 from lmrnn.study.requirements import cell_memory_mb, check_limits
 from lmrnn.files.locks import take_part
-from lmrnn.steps import ANALYSIS_FIGURES
+from lmrnn.analysis import TABLES as ANALYSES
+from lmrnn.curves.maps import MAPS
+from lmrnn.curves.tables import TABLES
+from lmrnn.figures.registry import chapters, figures_of
 from lmrnn.study.grid import SPLITS, cells_of, dataset_path
 
 try:
@@ -55,31 +58,8 @@ def datasets_of_study():
 
 DATASETS = datasets_of_study()
 CELL_FILES = [f"{RESULTS}/cells/{stem}.h5" for stem in CELLS]
-TABLES = (
-    "training_speed",
-    "threshold_times",
-    "steps_to_threshold",
-    "data_efficiency",
-    "trials_to_threshold",
-    "task_accuracy",
-)
-MAPS = ("rate_threshold_map", "equal_synapses")
-ANALYSES = ("rotation", "clusters", "units", "tuning", "planes")
-# figure: the tables it shows
-FIGURES = {
-    "training_speed": ["curves/training_speed"],
-    "steps_to_threshold": ["curves/steps_to_threshold"],
-    "data_efficiency": ["curves/data_efficiency"],
-    "trials_to_threshold": ["curves/trials_to_threshold"],
-    "task_accuracy": ["curves/task_accuracy"],
-}
-CLAIM_FIGURES = {
-    "rate_threshold_map": ["curves/rate_threshold_map"],
-    "equal_synapses": ["curves/equal_synapses"],
-    **{figure: [f"analysis/{table}" for table in tables] for figure, tables in ANALYSIS_FIGURES.items()},
-}
-if STUDY["claims"]:
-    FIGURES |= CLAIM_FIGURES
+FIGURES = figures_of(list(CELLS.values()), STUDY["claims"])
+CHAPTERS = chapters(FIGURES, STUDY["claims"])
 
 
 def dataset_memory_mb(wildcards):

@@ -5,7 +5,7 @@ rule collect_cells:
     input:
         CELL_FILES,
     output:
-        report(f"{FOLDER}/cells.csv", caption="../report/cells.rst", category="5 Cells and provenance"),
+        report(f"{FOLDER}/cells.csv", caption="../report/cells.rst", category=CHAPTERS["Cells and provenance"]),
     log:
         f"{RESULTS}/logs/{STUDY['study']}/collect_cells.log",
     benchmark:
@@ -44,37 +44,33 @@ rule compute_curves:
         "../scripts/compute_curves.py"
 
 
-# Chapters of the report, which lists them by name: numbers give the order in which they are to be read.
-CHAPTERS = {"rate_threshold_map": "3 Heat maps", "task_accuracy": "3 Heat maps"} | {
-    figure: "4 Networks" for figure in ANALYSIS_FIGURES
-}
-
 # One rule for each figure, because a caption belongs to a rule.
-for figure, tables in FIGURES.items():
+for figure in FIGURES.values():
 
     rule:
         name:
-            f"draw_{figure}"
+            f"draw_{figure.name}"
         input:
-            [f"{FOLDER}/{table}.csv" for table in tables],
+            [f"{FOLDER}/{table}.csv" for table in figure.tables],
         output:
             png=report(
-                f"{FOLDER}/figures/{figure}.png",
-                caption=f"../report/{figure}.rst",
-                category=CHAPTERS.get(figure, "2 Curves"),
+                f"{FOLDER}/figures/{figure.name}.png",
+                caption="../report/figure.rst",
+                category=CHAPTERS[figure.chapter],
             ),
-            svg=f"{FOLDER}/figures/{figure}.svg",
+            svg=f"{FOLDER}/figures/{figure.name}.svg",
         log:
-            f"{RESULTS}/logs/{STUDY['study']}/draw_{figure}.log",
+            f"{RESULTS}/logs/{STUDY['study']}/draw_{figure.name}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/{STUDY['study']}/draw_{figure}.tsv"
+            f"{RESULTS}/benchmarks/{STUDY['study']}/draw_{figure.name}.tsv"
         conda:
             "../envs/lmrnn.yaml"
         resources:
             mem_mb=1000,
             runtime=10,
         params:
-            figure=figure,
+            figure=figure.name,
+            caption=figure.caption,
             palette=STUDY["curves"]["palette"],
         script:
             "../scripts/draw_figure.py"

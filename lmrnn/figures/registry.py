@@ -1,0 +1,245 @@
+"""Every figure once: what it shows, where it stands in the report, what is said under it, and what draws it.
+
+The workflow makes its rules, the report its chapters and captions, the command line its pictures from this list; a new
+figure is a function and an entry here. Nothing here loads the drawing library, so that planning stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lmrnn.curves.maps import near_in_synapses
+from lmrnn.networks.size import network_size
+from lmrnn.study.grid import Cell
+from lmrnn.tasks.battery import battery
+
+# In the order in which they are to be read. The report sorts them by name, hence the numbers that `chapters` adds.
+CHAPTERS = ("Claims", "Curves", "Heat maps", "Networks", "Cells and provenance")
+
+
+def _always(cells: Sequence[Cell]) -> bool:
+    return True
+
+
+def _several_sizes(cells: Sequence[Cell]) -> bool:
+    return len({cell.spec["trials_per_task"] for cell in cells}) > 1
+
+
+def _local_and_full_at_one_rate(cells: Sequence[Cell]) -> bool:
+    rates: dict[str, set[float]] = {"local": set(), "full": set()}
+    for cell in cells:
+        kind = cell.spec["connectivity"]["kind"]
+        if kind in rates:
+            rates[kind].add(cell.spec["training"]["learning_rate"])
+    return bool(rates["local"] & rates["full"])
+
+
+def _larger_local_with_as_many_synapses(cells: Sequence[Cell]) -> bool:
+    specs = {(c.spec["network"]["neurons"], c.connectivity_label): c.spec["connectivity"] for c in cells}
+    sizes = {
+        kind: [network_size(spec, n) for (n, _), spec in specs.items() if spec["kind"] == kind]
+        for kind in ("local", "full")
+    }
+    if not sizes["full"]:
+        return False
+    neurons, synapses = min(sizes["full"])
+    return any(n > neurons and near_in_synapses(count, synapses) for n, count in sizes["local"])
+
+
+def _turning_tasks(cells: Sequence[Cell]) -> bool:
+    batteries = {cell.tasks: cell.spec["tasks"] for cell in cells}
+    return any(task.seq_sign and not task.int_sign for tasks in batteries.values() for task in battery(tasks))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure.
+
+    `tables` are CSV files below the study's folder, without their ending, in the order in which `draw` takes them
+    ("module:function" of this package); `caption` is reStructuredText; `claims` says that only studies with
+    ``claims: true`` have it; `shown` says of a study's cells whether there can be anything to see.
+    """
+
+    name: str
+    draw: str
+    tables: tuple[str, ...]
+    chapter: str
+    caption: str
+    claims: bool = False
+    shown: Callable[[Sequence[Cell]], bool] = _always
+
+
+_ENTRIES = (
+    Entry(
+        name="training_speed",
+        draw="curves:training_speed",
+        tables=("curves/training_speed",),
+        chapter="Curves",
+        caption="""\
+**Training speed.** Validation decision accuracy against training steps, trials seen (the scale above, where every
+step sees equally many) and seconds of training (evaluation not included), one line per connectivity: mean over
+seeds and bootstrap 95% interval. A row of panels for each battery, layout and network size; where there are several
+data sizes, the largest. In the legend: density, best learning rate (the one of the highest mean final validation
+accuracy; * marks the smallest or largest rate tried), number of seeds. A training that diverged counts as accuracy
+0 from there on. Dotted: always fixate. The numbers, for all data sizes, are in ``curves/training_speed.csv``.""",
+    ),
+    Entry(
+        name="steps_to_threshold",
+        draw="thresholds:steps_to_threshold",
+        tables=("curves/steps_to_threshold",),
+        chapter="Curves",
+        caption="""\
+**Steps to threshold against density.** Training steps (upper row) and seconds (lower row) until validation decision
+accuracy first reaches the threshold named above each panel; between two evaluations the accuracy is taken as a
+straight line. Points are medians over seeds, bars their bootstrap 95% intervals. Each point is at the learning rate
+that reaches this threshold in the fewest steps (restricted mean over seeds: a seed that never gets there counts
+with the whole length of training); * marks a rate at the edge of those tried. Open triangles: fewer than half of
+the seeds get there; k/n is written beside where some do. Random and matched networks are drawn a little aside of
+the density that they share with others. Thresholds that no seed of any network reaches have no panel. The numbers
+are in ``curves/steps_to_threshold.csv``, those of every single cell, at every learning rate, in
+``curves/threshold_times.csv``.""",
+    ),
+    Entry(
+        name="data_efficiency",
+        draw="curves:data_efficiency",
+        tables=("curves/data_efficiency",),
+        chapter="Curves",
+        shown=_several_sizes,
+        caption="""\
+**Data efficiency.** Test decision accuracy after training on a limited number of trials per task, which are seen
+again and again. Mean over seeds and bootstrap 95% interval; each connectivity at its best learning rate at each
+data size (highest mean final validation accuracy). A training that diverged counts as 0. Every size is trained for
+the same number of steps, and the accuracy is that of the last. Families of panels with a single size are left out
+where others have several. Dotted: always fixate. The numbers are in ``curves/data_efficiency.csv``.""",
+    ),
+    Entry(
+        name="trials_to_threshold",
+        draw="thresholds:trials_to_threshold",
+        tables=("curves/trials_to_threshold",),
+        chapter="Curves",
+        shown=_several_sizes,
+        caption="""\
+**Trials to threshold against density.** Training trials per task needed for a test decision accuracy at the
+threshold named above each panel: for each seed, the first data size that gets there, and between two sizes a
+straight line in the logarithm of the size. Points are medians over seeds, bars their bootstrap 95% intervals. Open
+triangles: fewer than half of the seeds get there with the largest data set; k/n is written beside where some do; ≤:
+the smallest data set is enough; * marks a best learning rate that is the smallest or largest tried at a size beside
+the crossing. Random and matched networks are drawn a little aside of the density that they share with others.
+Thresholds that no seed of any network reaches have no panel. The numbers are in ``curves/trials_to_threshold.csv``.""",
+    ),
+    Entry(
+        name="task_accuracy",
+        draw="tasks:task_accuracy",
+        tables=("curves/task_accuracy",),
+        chapter="Heat maps",
+        caption="""\
+**Accuracy on every task.** Test decision accuracy in percent, tasks by connectivity, mean over seeds, at the
+largest data size and each connectivity's best learning rate (highest mean final validation accuracy). The first
+column is what a network reaches that always fixates. The numbers are in ``curves/task_accuracy.csv``.""",
+    ),
+    Entry(
+        name="rate_threshold_map",
+        draw="maps:rate_threshold_map",
+        tables=("curves/rate_threshold_map",),
+        chapter="Heat maps",
+        claims=True,
+        shown=_local_and_full_at_one_rate,
+        caption="""\
+**When does locality help?** Steps to threshold of the full network over those of the best local one, both at the
+same learning rate, for every learning rate and threshold (restricted mean over the seeds that both have: a cell
+that never gets there counts with the whole length of training). Above 1 (orange) local networks are faster. The
+best of several radii is taken, which is a slight advantage; the page of claims has every radius by itself. > and <
+mark bounds, ~ ratios in which cells of both never get there, (1) a single seed, a dash cases in which neither
+network ever gets there. A panel for each battery, layout and network size. The numbers are in
+``curves/rate_threshold_map.csv``.""",
+    ),
+    Entry(
+        name="equal_synapses",
+        draw="maps:equal_synapses",
+        tables=("curves/equal_synapses",),
+        chapter="Curves",
+        claims=True,
+        shown=_larger_local_with_as_many_synapses,
+        caption="""\
+**At equal numbers of synapses.** Training steps (left) and seconds of training (right) to each threshold, for the
+full network on few neurons and local networks on more neurons whose numbers of synapses lie within 30% of it.
+Medians over seeds with bootstrap 95% intervals, each network at the learning rate of its fewest steps (restricted
+mean). The numbers are in ``curves/equal_synapses.csv``.""",
+    ),
+    Entry(
+        name="sheets",
+        draw="networks:sheets",
+        tables=("analysis/units", "analysis/clusters"),
+        chapter="Networks",
+        claims=True,
+        caption="""\
+**Clusters on the sheet.** The units of one network of each kind (the largest battery, best learning rate, first
+seed), coloured by cluster. Units are clustered by their normalised task variance, the variance of a unit over
+trials of a task, averaged over the moments of a trial and divided by the unit's largest (Yang et al. 2019);
+k-means, with the number of clusters of the best silhouette. *Neighbours alike*: share of touching pairs of active
+units in the same cluster, beside the mean of 1,000 permutations of the clusters among active units. All seeds are
+in ``analysis/clusters.csv``.""",
+    ),
+    Entry(
+        name="tuning",
+        draw="networks:tuning",
+        tables=("analysis/tuning", "analysis/units"),
+        chapter="Networks",
+        claims=True,
+        caption="""\
+**What units are for.** Normalised task variance of every active unit in every task, units ordered by cluster, for
+one network of each kind (first seed). The numbers are in ``analysis/tuning.csv``.""",
+    ),
+    Entry(
+        name="autapses",
+        draw="networks:autapses",
+        tables=("analysis/units", "analysis/tuning"),
+        chapter="Networks",
+        claims=True,
+        caption="""\
+**Units by themselves.** Left: weights of the units' synapses onto themselves and the time constant with which an
+active unit would forget, -dt / ln(1 - a + a w). Right: for each task, how many units cost a point of decision
+accuracy or more when they no longer reach the readout; for a pool of autapses this is all that removing a unit
+does. One network of each kind (first seed). The numbers are in ``analysis/units.csv`` and ``analysis/tuning.csv``.""",
+    ),
+    Entry(
+        name="rings",
+        draw="networks:rings",
+        tables=("analysis/planes", "analysis/rotation"),
+        chapter="Networks",
+        claims=True,
+        shown=_turning_tasks,
+        caption="""\
+**Rotation along a ring.** Above: states during the decision of a seq task, in the principal plane that they go
+round once with the position at which a trial begins (what all trials share at a time is taken away; nothing about
+the plane presumes rotation), coloured by the position to be reported. Below: the mean angle that the state advances
+in one time step, in the sense in which positions rise, for seq tasks during the decision, for int tasks of the
+reach family during the delay, and for their base tasks, in which the answer stands still; one point for each seed;
+open: in trials answered right at every time step of the decision, of tasks with 8 or more of them in 128. (In seq
+tasks right answers all but imply that the state turns; in int tasks nothing is answered yet.) Dashed: the angle by
+which the right answer moves. The numbers, for every task, are in ``analysis/rotation.csv``.""",
+    ),
+)
+FIGURES = {entry.name: entry for entry in _ENTRIES}
+
+
+def figures_of(cells: Sequence[Cell], claims: bool) -> dict[str, Entry]:
+    """The figures of a study, by name: those in which, by its cells, there can be anything to see."""
+    return {entry.name: entry for entry in _ENTRIES if (claims or not entry.claims) and entry.shown(cells)}
+
+
+def chapters(figures: dict[str, Entry], claims: bool) -> dict[str, str]:
+    """The report's chapters with their numbers, without gaps, for a study with these figures."""
+    found = {entry.chapter for entry in figures.values()} | {CHAPTERS[-1]} | ({CHAPTERS[0]} if claims else set())
+    return {name: f"{number} {name}" for number, name in enumerate((one for one in CHAPTERS if one in found), 1)}
+
+
+def draw(name: str, tables: Sequence[pd.DataFrame], stem: Path | str, palette: str = "okabe_ito") -> None:
+    """Draw a figure of the list from its tables as PNG and SVG; the palette of curves is okabe_ito or viridis."""
+    module, function = FIGURES[name].draw.split(":")
+    getattr(importlib.import_module(f"lmrnn.figures.{module}"), function)(*tables, stem, palette)

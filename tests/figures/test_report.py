@@ -10,7 +10,7 @@ from tests.studies import Study
 
 FIGURES = {
     "training_speed", "steps_to_threshold", "data_efficiency", "trials_to_threshold", "task_accuracy",
-    "rate_threshold_map", "equal_synapses", "sheets", "tuning", "autapses", "rings",
+    "rate_threshold_map", "sheets", "tuning", "autapses", "rings",
 }  # fmt: skip
 # names of all results, with what the browser makes of each picture
 SHOWN = """

@@ -41,9 +41,11 @@ bench: setup  ## measured against what people use today; BENCH=--quick for a sho
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/networks/csrc/*)
+PLUGIN := snakemake-executor-plugin-submitit
+
+$(READY): pyproject.toml $(PLUGIN)/pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/networks/csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./$(PLUGIN) -e '.[dev]'
 	touch $@
 
 clean:  ## remove what setup made; results stay

@@ -20,14 +20,13 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
-
-from lmrnn.ledger import Ledger
-from snakemake_executor_plugin_submitit.events import read_events, write_event
+from snakemake_executor_plugin_submitit.commands import cancel, states
+from snakemake_executor_plugin_submitit.events import Event, read_events, write_event
+from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, Ledger
 from snakemake_executor_plugin_submitit.outcome import Judge
-from snakemake_executor_plugin_submitit.states import cancel, states
 
 ROOT = Path(__file__).resolve().parents[1]
-STAND_IN = ROOT / "tests" / "slurm" / "workflow" / "Snakefile"
+STAND_IN = ROOT / "snakemake-executor-plugin-submitit" / "tests" / "workflow" / "Snakefile"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 PACK = 8
 
@@ -114,7 +113,7 @@ def submission_rows(cells: int = 1_000) -> list[dict]:
             # The held tasks stay for the polls below; the driver is of no more use.
             driver.kill()
             driver.communicate()
-        base = folder / ".lmrnn" / "dispatch"
+        base = folder / DEFAULT_FOLDER
         submissions = Ledger(base).replay()[1]
         tasks = [task for tasks in submissions.values() for task in tasks]
         try:
@@ -133,7 +132,7 @@ def submission_rows(cells: int = 1_000) -> list[dict]:
 def poll_seconds(base: Path, tasks: list) -> float:
     """Wall seconds of one round: Slurm's answer, every task's report, every cell's outcome."""
     for task in tasks:
-        write_event(task.path(base), task.keys[0], "started")
+        write_event(task.path(base), task.keys[0], Event("started"))
     judge = Judge(60, 60)
     start = time.perf_counter()
     known = states({task.job_id for task in tasks})
@@ -156,7 +155,7 @@ def cpu_rows(cells: int = 64) -> list[dict]:
             if done.returncode:
                 raise RuntimeError(f"the sweep to be measured failed:\n{log.read()[-5000:]}")
         driver = children_cpu() - before
-        base = folder / ".lmrnn" / "dispatch"
+        base = folder / DEFAULT_FOLDER
         arrays = {task.job_id.split("_")[0] for tasks in Ledger(base).replay()[1].values() for task in tasks}
         time.sleep(2)  # the accounting of the last steps is written after their end
         in_tasks = total_cpu(arrays)

@@ -8,20 +8,23 @@ became of it.
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from snakemake_executor_plugin_submitit.identity import shown
+from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, FAILED, OPEN, Entry, Ledger
+from snakemake_executor_plugin_submitit.states import Phase, meaning
+
 from lmrnn.errors import DamagedFileError
-from lmrnn.ledger import DEFAULT_FOLDER, FAILED, OPEN, Entry, Ledger
 from lmrnn.study.cells import read_cell
 from lmrnn.study.grid import SPLITS, Cell
 
 # in the order of the table
 STATES = ("done", "diverged", "running", "waiting", "failed", "stopped", "missing")
 _PACE = re.compile(r"step (\d+)/(\d+),.*?([\d.]+) steps/s")
-_RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "SIGNALING", "STAGE_OUT")
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Reader:
             In their order.
         """
         entries, _ = self.ledger.replay()
-        return [self._state(cell, entries.get(str(cell.path(self.results)))) for cell in cells]
+        return [self._state(cell, entries.get(os.path.abspath(cell.path(self.results)))) for cell in cells]
 
     def _state(self, cell: Cell, entry: Entry | None) -> CellState:
         path = cell.path(self.results)
@@ -110,7 +113,8 @@ class Reader:
         if path.exists():
             return self._finished_state(cell, path, log)
         if entry is not None and entry.outcome == OPEN:
-            return self._running_state(cell, log) if entry.task.state in _RUNNING else CellState(cell, "waiting")
+            runs = bool(entry.task.state) and meaning(entry.task.state).phase != Phase.WAITS
+            return self._running_state(cell, log) if runs else CellState(cell, "waiting")
         if _locked(cell.checkpoint(self.results).with_suffix(".lock")):
             return self._running_state(cell, log)
         if entry is not None and entry.outcome == FAILED:
@@ -131,7 +135,7 @@ class Reader:
 
     def _why(self, entry: Entry, log: str) -> tuple[str, str]:
         """Reason of a failure and the log that tells more: the job's own, unless the whole task came to grief."""
-        if not entry.reason.startswith("its command"):
+        if entry.status is None:
             return entry.reason, _task_log(self.ledger.folder, entry) or log
         last = _last_line(Path(log)) if log else ""
         return last if last.startswith("error") else entry.reason, log
@@ -155,12 +159,12 @@ class Reader:
         list of Failure
             In the order of their submission.
         """
-        datasets = {str(cell.dataset_path(self.results, split)) for cell in cells for split in SPLITS}
+        datasets = {os.path.abspath(cell.dataset_path(self.results, split)) for cell in cells for split in SPLITS}
         failed = []
         for key, entry in self.ledger.replay()[0].items():
-            ours = key in datasets or Path(key).is_relative_to(self.results / study)
+            ours = key in datasets or Path(key).is_relative_to((self.results / study).absolute())
             if ours and entry.outcome == FAILED and not Path(key).exists():
-                failed.append(Failure(key, *self._why(entry, entry.log), self._task_folder(entry)))
+                failed.append(Failure(shown(key), *self._why(entry, entry.log), self._task_folder(entry)))
         return failed
 
     def _finished_state(self, cell: Cell, path: Path, log: str) -> CellState:

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER
+
 from lmrnn.cli.cell_states import STATES, CellState, Failure, Reader
 from lmrnn.cli.plan import duration
 from lmrnn.cli.prune import Asked
-from lmrnn.ledger import DEFAULT_FOLDER
 from lmrnn.study.grid import Cell
 
 _MEANINGS = {

@@ -5,13 +5,13 @@ import json
 import re
 
 import pytest
+from snakemake_executor_plugin_submitit.ledger import Ledger
 
 from lmrnn.cli.cell_states import Reader, pace
 from lmrnn.cli.main import main
 from lmrnn.cli.plan import Cost, cell_seconds, duration, makespan, plan
 from lmrnn.cli.prune import unasked_files
 from lmrnn.cli.status import failures, legend, table
-from lmrnn.ledger import Ledger
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from tests.studies import Study
@@ -98,7 +98,9 @@ def test_status_reads_the_ledger_the_locks_and_the_logs(sweep, tmp_path):
     submit(ledger, cells[:2], results)
     submit(ledger, cells[2:3], results, "PENDING", "20300101/b")
     key = str(cells[1].path(results))
-    ledger.append("end", folder="20300101/a", index=1, key=key, outcome="failed", reason="its command exploded")
+    ledger.append(
+        "end", folder="20300101/a", index=1, key=key, outcome="failed", reason="its command exploded", status=1
+    )
     checkpoint = cells[3].checkpoint(results)
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
@@ -126,7 +128,7 @@ def test_status_tells_what_a_running_cell_has_left_and_what_a_failed_one_said(sw
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"a line\n{line}\n")
     key = str(cells[2].path(results))
-    ledger.append("end", folder="20300101/a", index=2, key=key, outcome="failed", reason="its command ended")
+    ledger.append("end", folder="20300101/a", index=2, key=key, outcome="failed", reason="its command ended", status=1)
     (ledger.folder / "20300101" / "a" / "2").mkdir(parents=True)
     states = reader.states(cells)
     assert [one.state for one in states[:3]] == ["running", "running", "failed"]

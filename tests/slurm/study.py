@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+from snakemake_executor_plugin_submitit.ledger import Ledger
 
-from lmrnn.ledger import Ledger
-
-SNAKEFILE = Path(__file__).parent / "workflow" / "Snakefile"
+ROOT = Path(__file__).parents[2]
+SNAKEFILE = ROOT / "snakemake-executor-plugin-submitit" / "tests" / "workflow" / "Snakefile"
 QUIET = {"poll_interval": 1, "grace": 20, "requeues": 5, "signal_delay": 30}
 
 
@@ -175,7 +175,11 @@ class Study:
 
     def entry(self, cell: str):
         """The ledger's latest entry of a cell."""
-        return Ledger(self.folder / ".lmrnn" / "dispatch").replay()[0].get(f"out/{cell}.txt")
+        return (
+            Ledger(self.folder / ".snakemake" / "submitit")
+            .replay()[0]
+            .get(str((self.folder / f"out/{cell}.txt").absolute()))
+        )
 
     def task_id(self, cell: str) -> str:
         """Slurm's name of the task that a cell was last submitted in; waits for it."""
@@ -183,7 +187,7 @@ class Study:
 
     def queued(self) -> list[str]:
         """Tasks of this study that Slurm has waiting or running."""
-        entries = Ledger(self.folder / ".lmrnn" / "dispatch").replay()[0].values()
+        entries = Ledger(self.folder / ".snakemake" / "submitit").replay()[0].values()
         arrays = {entry.task.job_id.split("_")[0] for entry in entries if entry.task.job_id}
         lines = slurm("squeue", "--noheader", "--array", "--format=%F %i %T").splitlines()
         return [line for line in lines if line.split()[0] in arrays]

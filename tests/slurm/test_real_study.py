@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from snakemake_executor_plugin_submitit.ledger import Ledger
 from study import slurm, wait_for
 
-from lmrnn.ledger import Ledger
 from lmrnn.study.cells import read_cell
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
@@ -51,7 +51,7 @@ def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do
     for cell in cells:
         own = [path for path in (tmp_path / "results").rglob(f"*{cell.stem}*") if path.is_file()]
         assert len(own) + 1 <= 5, own
-    assert not list((tmp_path / ".lmrnn" / "dispatch").glob("*/*")), "pickles and logs of finished cells are left"
+    assert not list((tmp_path / ".snakemake" / "submitit").glob("*/*")), "pickles and logs of finished cells are left"
     again = on_slurm(tmp_path, config)
     output, _ = again.communicate(timeout=120)
     assert again.returncode == 0
@@ -103,5 +103,5 @@ def test_a_preempted_training_ends_with_the_weights_of_an_undisturbed_one(tmp_pa
     assert other.provenance["restarts"] == 0
     assert all(np.array_equal(one.weights[name], other.weights[name]) for name in other.weights)
     assert np.array_equal(one.history["loss"], other.history["loss"], equal_nan=True)
-    entries, _ = Ledger(disturbed / ".lmrnn" / "dispatch").replay()
+    entries, _ = Ledger(disturbed / ".snakemake" / "submitit").replay()
     assert all(entry.outcome == "done" for entry in entries.values())

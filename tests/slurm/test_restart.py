@@ -5,9 +5,8 @@ import subprocess
 import time
 
 import pytest
+from snakemake_executor_plugin_submitit.ledger import Ledger
 from study import slurm, wait_for
-
-from lmrnn.ledger import Ledger
 
 pytestmark = pytest.mark.slurm
 
@@ -21,7 +20,7 @@ def test_a_killed_driver_is_replaced_and_no_cell_starts_twice(study, crash):
     wait_for(lambda: sum(study.starts(cell) for cell in cells) >= 2, 60, "two cells at work")
     study.signal(signal.SIGKILL)
     study.finish()
-    ledger = study.folder / ".lmrnn/dispatch/ledger.jsonl"
+    ledger = study.folder / ".snakemake/submitit/ledger.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)
     if crash == "before its answer was noted":
         lines = [line for line in lines if '"ids"' not in line]
@@ -54,7 +53,7 @@ def test_a_driver_killed_between_sbatch_and_its_answer_finds_its_array_again(stu
     study.slow_down("sbatch", after=30)
     study.start()
     wait_for(lambda: study.calls("sbatch"), 60, "the submission")
-    folder = next(iter(Ledger(study.folder / ".lmrnn/dispatch").replay()[1])).split("/")[1]
+    folder = next(iter(Ledger(study.folder / ".snakemake/submitit").replay()[1])).split("/")[1]
     wait_for(lambda: folder in slurm("squeue", "--noheader", "--format=%k"), 60, "the array")
     for _ in range(2):  # the second driver dies as well
         study.signal(signal.SIGKILL)
@@ -99,4 +98,4 @@ def test_a_changed_study_takes_over_what_it_still_asks_for_and_nothing_else(stud
     assert {cell: study.starts(cell) for cell in study.cells} == {"same": 1, "changed": 2, "new": 1}
     assert not study.overlaps("changed")
     assert study.entry("dropped").outcome == "done"
-    assert not list((study.folder / ".lmrnn/dispatch").glob("*/*/*")), "folders of finished tasks are left"
+    assert not list((study.folder / ".snakemake/submitit").glob("*/*/*")), "folders of finished tasks are left"

@@ -19,7 +19,7 @@ def test_one_sbatch_for_sixty_cells_and_at_most_one_sacct_a_round(study):
     times = [float(call.split()[0]) for call in study.calls("sacct")]
     assert times
     assert all(later - earlier > 1.5 for earlier, later in itertools.pairwise(times))
-    assert not list((study.folder / ".lmrnn/dispatch").glob("*/*/*"))
+    assert not list((study.folder / ".snakemake/submitit").glob("*/*/*"))
     study.count_calls("sbatch")
     assert study.run() == 0
     assert "Nothing to be done" in study.log.read_text()
@@ -61,7 +61,7 @@ def test_resources_arrive(study):
     study.configure(
         {"a": {"steps": 40, "seconds": 0.3}},
         runtime=7,
-        mem_mb=300,
+        mem_mb=700,
         threads=2,
         gpus=1,
         slurm_partition="main",
@@ -72,7 +72,7 @@ def test_resources_arrive(study):
     wait_for(lambda: study.starts("a"), 60, "the cell at work")
     shown = slurm("scontrol", "show", "job", study.task_id("a"))
     assert study.finish() == 0
-    wanted = ("TimeLimit=00:07:00", "MinMemoryNode=884M", "NumCPUs=2", "Partition=main", "gres:gpu:1", "Features=test")
+    wanted = ("TimeLimit=00:07:00", "MinMemoryNode=700M", "NumCPUs=2", "Partition=main", "gres:gpu:1", "Features=test")
     for part in (*wanted, "Nice=7"):
         assert part in shown, f"{part} is not in\n{shown}"
     devices = {line["cuda"] for line in study.diary("a")}
@@ -89,7 +89,7 @@ def test_a_pack_shares_one_gpu_and_keeps_its_threads_apart(study, name):
     shown = slurm("scontrol", "show", "job", study.task_id("c0"))
     assert study.finish() == 0
     assert "NumCPUs=4" in shown
-    assert "MinMemoryNode=1012M" in shown
+    assert "MinMemoryNode=2400M" in shown
     lines = [json.loads(line) for cell in cells for line in (study.folder / "diary" / cell).read_text().splitlines()]
     devices = {line["cuda"] for line in lines}
     assert len(devices) == 1

@@ -1,7 +1,8 @@
 """Snakemake executor that dispatches jobs to Slurm (or to this machine) through submitit.
 
-All jobs that are ready in a round and ask for the same go out as one array; one call to sacct a round asks for all of
-them; a ledger of its own lets a restarted driver take up what still runs. Snakemake finds it by this package's name.
+All jobs that are ready in a round and ask for about the same go out as one array; one call to sacct a round asks for
+all of them; a ledger of its own lets a restarted driver take up what still runs. Snakemake finds it by this package's
+name.
 """
 
 from snakemake_interface_executor_plugins.settings import CommonSettings
@@ -9,13 +10,15 @@ from snakemake_interface_executor_plugins.settings import CommonSettings
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
+__version__ = "0.2.0"
+
 common_settings = CommonSettings(
     non_local_exec=True,
     implies_no_shared_fs=False,
     job_deploy_sources=False,
     pass_default_storage_provider_args=True,
     pass_default_resources_args=True,
-    pass_envvar_declarations_to_cmd=True,
+    pass_envvar_declarations_to_cmd=False,  # they are handed over as they are, without a shell
     auto_deploy_default_storage_provider=False,
     init_seconds_before_status_checks=1,
 )

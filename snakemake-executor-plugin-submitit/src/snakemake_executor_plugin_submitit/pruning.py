@@ -1,23 +1,18 @@
-"""Clearing away the pickles and logs of finished cells; those of failed ones stay."""
+"""Clearing away the pickles and logs of finished jobs; those of failed ones stay."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
-from lmrnn.ledger import DONE, Entry, Task
+from snakemake_executor_plugin_submitit.ledger import DONE, Entry, Task
 
 
 def prune_task(base: Path, task: Task) -> None:
-    """Remove a task's folder, and its submission's with the last one.
-
-    Parameters
-    ----------
-    base : Path
-        Folder of the ledger.
-    task : Task
-        All of its cells are done.
+    """Remove a task's folder below the ledger's folder `base`, and its submission's with the last one. All of its jobs
+    are done, and it has ended.
     """
     folder = task.path(base)
     # A shared file system may keep a name alive while another node has the file open: then the next run clears it.
@@ -29,18 +24,14 @@ def prune_task(base: Path, task: Task) -> None:
             submission.parent.rmdir()
 
 
-def prune_all(base: Path, entries: dict[str, Entry], submissions: dict[str, list[Task]]) -> None:
-    """Remove the folders of all tasks whose cells are done by now, if by a later task.
-
-    Parameters
-    ----------
-    base : Path
-        Folder of the ledger.
-    entries, submissions : dict
-        From `lmrnn.ledger.Ledger.replay`.
+def prune_all(
+    base: Path, entries: dict[str, Entry], submissions: dict[str, list[Task]], alive: Container[tuple[str, int]] = ()
+) -> None:
+    """Remove the folders of all tasks whose jobs are done by now, if by a later task, but not of those still `alive`
+    (folder and index). `entries` and `submissions` are those of `Ledger.replay`.
     """
     for tasks in submissions.values():
         for task in tasks:
             done = all(entries[key].outcome == DONE for key in task.keys)
-            if done and task.path(base).is_dir():
+            if done and (task.folder, task.index) not in alive and task.path(base).is_dir():
                 prune_task(base, task)

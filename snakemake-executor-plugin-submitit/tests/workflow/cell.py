@@ -73,7 +73,7 @@ def misbehave(fault):
         # The task alone; what runs below it goes on, as on a cluster that does not look after processes.
         os.kill(parent("submitit.core._submit"), signal.SIGKILL)
         end = time.time() + 60
-        while len(list(Path(".lmrnn/dispatch").glob("*/*/0"))) < 2 and time.time() < end:
+        while len(list(Path(".snakemake/submitit").glob("*/*/0"))) < 2 and time.time() < end:
             time.sleep(0.5)  # until it is given up and sent on its way again
     if fault == "memory":
         hog = bytearray(3_000_000_000)

@@ -1,0 +1,172 @@
+"""Slurm's commands, called with words and never through a shell; one call a round for all tasks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable
+
+from snakemake_executor_plugin_submitit.states import GONE, UNKNOWN, first_word
+
+# A cancelled task gets this long to save its state and leave the queue, a silent controller to answer.
+CANCEL_SECONDS = 60.0
+# What Slurm sets in a job. A driver that runs inside one, or in a shell that did, must not hand it on to its tasks,
+# where it would contradict what they ask for; these few are the user's own settings.
+_OF_A_JOB = ("SLURMD_", "SRUN_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+_OF_A_JOB += ("ROCR_VISIBLE_DEVICES",)
+_OF_A_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_CONF_SERVER", "SLURM_TIME_FORMAT", "SLURM_EXITERROR")
+# 12, 12_3 or, for the tasks of an array that wait, 12_[3-5,8%2]
+_TASKS = re.compile(r"(\d+)(?:_(\d+)|_\[([\d,-]+)(?:%\d+)?\])?")
+
+
+def run(*command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's commands, given as its words. A status of 124 means that it did not answer within `timeout`
+    seconds, 127 that it could not be started.
+    """
+    try:
+        # In a session of its own: Ctrl-C in the terminal is the driver's, and must not cut a submission short.
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=environment(),
+            check=False,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", f"{command[0]} did not answer within {timeout:.0f} s")
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", f"{command[0]} cannot be started: {error}")
+
+
+def environment() -> dict[str, str]:
+    """Environment for Slurm's commands: this one, without what belongs to a job that it was inherited from. SBATCH_*
+    are a site's or a user's own defaults and stay, but for the export of the environment, which tasks need whole.
+    """
+    in_job = "SLURM_JOB_ID" in os.environ
+    kept = {}
+    for name, value in os.environ.items():
+        stale = name.startswith("SLURM_") or (in_job and name.startswith(_OF_A_JOB))
+        if name in _OF_A_USER or not stale:
+            kept[name] = value
+    kept.pop("SBATCH_EXPORT", None)
+    return {**kept, "SLURM_BITSTR_LEN": "0"}  # else long lists of array tasks are cut short
+
+
+def at(site: str) -> list[str]:
+    """Words that send a command to another cluster of a multi-cluster Slurm; none for the default one."""
+    return [f"--clusters={site}"] if site else []
+
+
+def states(job_ids: Iterable[str], site: str = "") -> dict[str, str]:
+    """State of every task by Slurm's name for it (``123_0``): Slurm's word, ``GONE`` or ``UNKNOWN``. One call of sacct;
+    squeue is asked only for what accounting does not know.
+    """
+    wanted = set(job_ids)
+    if not wanted:
+        return {}
+    known = {job_id: state for job_id, state in _sacct(wanted, site).items() if job_id in wanted}
+    missing = wanted - set(known)
+    if missing:
+        # No accounting, accounting that is down, or a task so new that it is not yet recorded.
+        queued = _squeue("%i|%T", site, "--array")
+        fallback = UNKNOWN if queued is None else GONE
+        known |= {job_id: first_word((queued or {}).get(job_id, fallback)) for job_id in missing}
+    return known
+
+
+def _sacct(job_ids: set[str], site: str) -> dict[str, str]:
+    """What the accounting knows; nothing when it does not answer."""
+    arrays = sorted({job_id.split("_")[0] for job_id in job_ids})
+    asked = ("--noheader", "--allocations", "--parsable2", "--format=JobID,State")
+    answer = run("sacct", *at(site), *asked, f"--jobs={','.join(arrays)}")
+    if answer.returncode:
+        return {}
+    known = {}
+    for line in answer.stdout.splitlines():
+        name, _, state = line.partition("|")
+        known |= dict.fromkeys(tasks_of(name), first_word(state))
+    return known
+
+
+def tasks_of(name: str) -> list[str]:
+    """Names of the tasks that one line of Slurm's stands for; none where it is no task's.
+
+    Examples
+    --------
+    >>> tasks_of("12_[3-5,8%2]"), tasks_of("12_0"), tasks_of("12.batch")
+    (['12_3', '12_4', '12_5', '12_8'], ['12_0'], [])
+    """
+    found = _TASKS.fullmatch(name.strip())
+    if not found or not found[3]:
+        return [name.strip()] if found else []
+    ranges = (part.partition("-") for part in found[3].split(",") if part)
+    return [f"{found[1]}_{index}" for first, _, last in ranges for index in range(int(first), int(last or first) + 1)]
+
+
+def _squeue(form: str, site: str, *options: str) -> dict[str, str] | None:
+    """What the controller has in memory: all that waits or runs, and what ended in the last minutes. The first of the
+    two columns is the key; None when it does not answer.
+    """
+    answer = run(
+        "squeue", *at(site), "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={form}", *options
+    )
+    if answer.returncode:
+        return None
+    return dict(line.strip().split("|", 1) for line in answer.stdout.splitlines() if "|" in line)
+
+
+def pending_reasons(site: str = "") -> dict[str, str]:
+    """Why Slurm lets each waiting array wait, by the array's id; empty when it does not answer."""
+    answer = run("squeue", *at(site), "--noheader", "--states=pending", f"--user={os.getuid()}", "--format=%F|%r")
+    return dict(line.strip().split("|", 1) for line in answer.stdout.splitlines() if "|" in line)
+
+
+def array_limit() -> int:
+    """Most tasks in one array; the largest index is one less than MaxArraySize. Raises RuntimeError when Slurm does not
+    answer.
+    """
+    answer = run("scontrol", "show", "config")
+    for line in answer.stdout.splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "MaxArraySize":
+            return max(1, int(value) - 1)
+    raise RuntimeError(f"Slurm does not answer: {answer.stderr.strip() or answer.stdout.strip() or 'no reason given'}")
+
+
+def arrays_by_mark(site: str = "") -> dict[str, str] | None:
+    """Arrays that Slurm knows, by the mark with which their comment begins; None when Slurm does not answer."""
+    answer = _squeue("%F|%k", site)
+    if answer is None:
+        return None
+    return {comment.split()[0]: array for array, comment in answer.items() if comment.split()}
+
+
+def cancel(job_ids: Iterable[str], site: str = "") -> bool:
+    """Cancel whole arrays and wait until they have left the queue; whether Slurm took it. Ctrl-C ends the wait."""
+    arrays = {job_id.split("_")[0] for job_id in job_ids}
+    end = time.monotonic() + CANCEL_SECONDS
+    taken = False
+    try:
+        while True:
+            queued = run("squeue", *at(site), "--noheader", f"--user={os.getuid()}", "--format=%F")
+            left = sorted(arrays.intersection(queued.stdout.split()) if queued.returncode == 0 else arrays)
+            if not left:
+                return True
+            if not taken:
+                slices = [left[start : start + 200] for start in range(0, len(left), 200)]
+                taken = not any(run("scancel", *at(site), *some).returncode for some in slices)
+            if time.monotonic() > end:
+                return taken
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return taken
+
+
+def cancel_task(job_id: str, site: str = "") -> None:
+    """Cancel one task, without waiting."""
+    run("scancel", *at(site), job_id)

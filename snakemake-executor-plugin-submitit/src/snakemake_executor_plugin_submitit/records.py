@@ -1,0 +1,77 @@
+"""JSON lines: one record a line, appended whole, and read with patience.
+
+The ledger and the reports of tasks are such files. A crash, a full disk or a foreign hand may leave anything in them:
+what is no record is skipped and counted, and never hides the lines after it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# A submission of 1,000 tasks with 100 jobs each is a line of some 20 MB.
+LONGEST_LINE = 64_000_000
+Record = dict[str, Any]
+
+
+def append_record(path: Path, record: Record, sync: bool = False) -> None:
+    """Add one record with the time (seconds since 1970) to a file of JSON lines, in one write, so that lines of several
+    writers do not mix; `sync` waits until it is on the disk. A torn last line is ended first.
+    """
+    line = json.dumps({**record, "time": round(time.time(), 3)}) + "\n"
+    with open(path, "a+b", buffering=0) as handle:
+        end = handle.seek(0, os.SEEK_END)
+        if end:
+            handle.seek(end - 1)
+            line = line if handle.read(1) == b"\n" else "\n" + line
+        handle.write(line.encode())
+        if sync:
+            os.fsync(handle.fileno())
+
+
+def read_records(path: Path, fits: Callable[[Record], bool]) -> tuple[list[Record], int]:
+    """Records of a file in their order, and how many lines were none: torn, not UTF-8, not an object, nested too deep,
+    or not of the form that `fits` asks for. A file that is not there has no records.
+    """
+    records, skipped = [], 0
+    try:
+        handle = open(path, "rb")  # noqa: SIM115 - closed below
+    except (FileNotFoundError, NotADirectoryError):
+        return records, skipped
+    with handle:
+        while line := handle.readline(LONGEST_LINE):
+            try:
+                record = json.loads(line) if line.strip() else None
+            except (ValueError, RecursionError):
+                record = None
+            if isinstance(record, dict) and fits(record):
+                records.append(record)
+            else:
+                skipped += bool(line.strip())
+    return records, skipped
+
+
+def is_text(record: Record, *names: str) -> bool:
+    """Whether all of these fields are there and are texts without a null character or half a surrogate pair, which no
+    file name can hold.
+    """
+    return all(isinstance(record.get(name), str) and _is_clean(record[name]) for name in names)
+
+
+def _is_clean(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def is_time(record: Record) -> bool:
+    """Whether the record's time is a number of seconds that a clock can show."""
+    value = record.get("time")
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e11
+
+
+def is_status(value: object) -> bool:
+    """Whether this may be an exit status or a signal's number: a small whole number, or None."""
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 256)

@@ -1,0 +1,254 @@
+"""Handing packs of jobs to the cluster, and finding again what an earlier driver has handed to it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import time
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import Any
+
+import psutil
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+
+from snakemake_executor_plugin_submitit.clusters import Cluster
+from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError
+from snakemake_executor_plugin_submitit.events import NOTHING, read_events
+from snakemake_executor_plugin_submitit.identity import (
+    description,
+    fingerprint,
+    is_same,
+    job_key,
+    rules_of,
+    uncarried,
+)
+from snakemake_executor_plugin_submitit.ledger import DONE, INTERRUPTED, OPEN, Entry, Ledger, Task, folder_in_use
+from snakemake_executor_plugin_submitit.outcome import Outcome
+from snakemake_executor_plugin_submitit.packing import Jobs, PackBuilder, grouped, threads_of
+from snakemake_executor_plugin_submitit.pruning import prune_all
+from snakemake_executor_plugin_submitit.resources import Request, packed, request, together
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+
+LARGEST_ARRAY = 1000
+LONGEST_COMMENT = 200
+
+
+class Submitter:
+    """Writes every submission into the ledger before the cluster hears of it. `triggers` are Snakemake's rerun triggers
+    in force. Raises WorkflowError when a name of the ledger's folder would mislead the cluster.
+    """
+
+    def __init__(self, cluster: Cluster, settings: ExecutorSettings, triggers: Iterable[str]) -> None:
+        self.cluster, self.settings, self.triggers = cluster, settings, frozenset(triggers)
+        self.base = folder_in_use(settings.folder)
+        self.workflow = os.getcwd()
+        self.ledger = Ledger(self.base)
+        for character, what in (("%", "a percent sign"), ("\\", "a backslash"), ("\n", "a line break")):
+            if character in str(self.base):
+                why = f"its name holds {what}, to which Slurm and submitit give a meaning"
+                raise WorkflowError(f"submitit: cannot use the folder {self.base}: {why}. Another: --submitit-folder")
+        self.largest = 0  # tasks in one array; 0 while Slurm has not been asked
+        self._limit = 0
+        self._numbers = itertools.count(1)
+        self.alone: set[str] = set()  # jobs that try again without neighbours
+        self.left_behind: dict[str, Entry] = {}
+        self.latest: dict[str, Entry] = {}
+        self._read_ledger()
+
+    def _read_ledger(self) -> None:
+        """Learn what an earlier driver of this workflow left on the cluster, and clear away what it finished."""
+        entries, submissions = self.ledger.replay()
+        for folder, tasks in submissions.items():
+            keys = {key for task in tasks for key in task.keys}
+            open_here = any(entries[key].outcome == OPEN and entries[key].task.folder == folder for key in keys)
+            if open_here and self._is_ours(tasks[0]) and not tasks[0].job_id:
+                self._adopt(folder, tasks)
+        self.latest = {key: entry for key, entry in entries.items() if entry.outcome != DONE}
+        self.left_behind = {
+            key: entry
+            for key, entry in entries.items()
+            if entry.outcome == OPEN and entry.task.job_id and self._is_ours(entry.task)
+        }
+        open_tasks = {(entry.task.folder, entry.task.index) for entry in entries.values() if entry.outcome == OPEN}
+        prune_all(self.base, entries, submissions, open_tasks)
+
+    def _is_ours(self, task: Task) -> bool:
+        """Whether a task is this workflow's, on this kind of cluster, and no living driver looks after it."""
+        return task.workflow == self.workflow and task.cluster == self.cluster.name and not is_alive(task.driver)
+
+    def _adopt(self, folder: str, tasks: list[Task]) -> None:
+        """Complete a submission in whose middle the driver died."""
+        try:
+            names = self.cluster.adopt(self.base / folder, len(tasks), tasks[0].site)
+        except RefusedError as error:
+            raise WorkflowError(f"submitit: cannot ask what became of {folder}: {error}. Try again later") from error
+        if names:
+            self._note_ids(tasks, names)
+
+    def _note_ids(self, tasks: Sequence[Task], names: list[str]) -> None:
+        self.ledger.append("ids", folder=tasks[0].folder, ids=names)
+        for task, name in zip(tasks, names, strict=True):
+            task.job_id = name
+
+    def take_over(self, job: JobExecutorInterface) -> Task | None:
+        """Task in which an earlier driver left a job; None where there is none, or where the job is made of something
+        else by now.
+        """
+        entry = self.left_behind.pop(job_key(job), None)
+        return entry.task if entry is not None and is_same(job, entry.made, self.triggers) else None
+
+    def close(self, alive: Container[tuple[str, int]]) -> None:
+        """Note what ended well without being asked for any more, and clear away all that is finished but for tasks that
+        are still `alive` (folder and index).
+        """
+        for task in {entry.task.job_id: entry.task for entry in self.left_behind.values()}.values():
+            self.note_unclaimed(task)
+        prune_all(self.base, *self.ledger.replay(), alive)
+
+    def note_unclaimed(self, task: Task) -> None:
+        """Note the jobs of an earlier driver's task that ended well but that this workflow does not ask for."""
+        events = read_events(task.path(self.base))
+        for key in task.keys:
+            if key in self.left_behind and events.get(key, NOTHING).kind == DONE:
+                self.note_end(self.left_behind.pop(key).task, key, Outcome(DONE))
+
+    def note_end(self, task: Task, key: str, outcome: Outcome) -> None:
+        """Write down what became of a job that was in a task."""
+        told = {"outcome": outcome.kind, "reason": outcome.reason, "status": outcome.status, "signal": outcome.signal}
+        self.ledger.append("end", folder=task.folder, index=task.index, key=key, **told)
+
+    def ask(self, job: JobExecutorInterface) -> Request:
+        """What a job asks of the cluster. Raises ValueError on resources that contradict each other."""
+        return request(dict(job.resources.items()), threads_of(job), self.settings)
+
+    def check(self, job: JobExecutorInterface) -> None:
+        """Raise RefusedError for a job that cannot be handed on whole, before anything is submitted."""
+        try:
+            self.ask(job)
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        if lost := uncarried(job):
+            raise RefusedError(f"Snakemake cannot hand this job on to a node: {lost}")
+
+    def arrays(self, jobs: Jobs) -> Iterator[list[Jobs]]:
+        """Packs of all jobs that are ready, in as few arrays as Slurm's limits allow: one array at a time, one list of
+        jobs for each of its tasks.
+        """
+        if jobs and not self._limit:
+            self._limit = self.largest = self._array_limit()
+        for packs in grouped(jobs, self.ask, self.settings.pack or 1, self.alone):
+            start = 0
+            while start < len(packs):
+                size = self.largest  # may change with each submission
+                yield packs[start : start + size]
+                start += size
+
+    def _array_limit(self) -> int:
+        try:
+            limit = self.cluster.array_limit()
+        except RuntimeError as error:
+            raise WorkflowError(f"submitit: {error}. Without Slurm: --submitit-cluster local") from error
+        return max(1, min(self.settings.array_size or LARGEST_ARRAY, limit, LARGEST_ARRAY))
+
+    def submit(self, packs: Sequence[Jobs], builder: PackBuilder) -> tuple[list[Task], Request]:
+        """Submit one array of one task per pack: the tasks, and what was asked of the cluster for each. Raises
+        RefusedError with the cluster's reason, LimitedError when it takes no more for now (the next array is smaller),
+        both noted; and UnansweredError when the workflow is stopped before Slurm has answered.
+        """
+        overhead = self.settings.memory_overhead or 0
+        one = together([self.ask(job) for pack in packs for job in pack])
+        asked = packed(one, max(len(pack) for pack in packs), overhead)
+        folder = self._new_folder()
+        lines = [[self._line(job) for job in pack] for pack in packs]
+        site = str(asked.get("clusters", ""))
+        driver = this_driver()
+        self.ledger.append(
+            *("submit",),
+            folder=folder,
+            cluster=self.cluster.name,
+            site=site,
+            workflow=self.workflow,
+            driver=driver,
+            tasks=lines,
+        )
+        tasks = [
+            Task(folder, i, tuple(job["key"] for job in jobs), self.cluster.name, "", "", site, self.workflow, driver)
+            for i, jobs in enumerate(lines)
+        ]
+        earlier = self._note_latest(tasks, lines)
+        # Jobs get most of the time between the signal and the limit to save their state.
+        grace = max(5.0, 0.75 * (self.settings.signal_delay or 0))
+        folders = [str(task.path(self.base)) for task in tasks]
+        resumable = asked["resumable"]
+        work = [builder.build(pack, one, grace, resumable, earlier) for pack, one in zip(packs, folders, strict=True)]
+        try:
+            names = self.cluster.submit(self.base / folder, work, asked, *self._names(packs))
+        except RefusedError as error:
+            reason = f"submission refused: {' '.join(str(error).split())}"
+            self.ledger.append("refused", folder=folder, reason=reason)
+            raise RefusedError(reason) from error
+        except LimitedError as error:
+            self._withdraw(folder, tasks, str(error))
+            raise
+        self.largest = min(self._limit, max(self.largest, 2 * len(packs)))
+        self._note_ids(tasks, names)
+        return tasks, asked
+
+    def _withdraw(self, folder: str, tasks: list[Task], reason: str) -> None:
+        """Undo a submission for which there is no room now."""
+        self.largest = max(1, len(tasks) // 2)
+        for task in tasks:
+            for key in task.keys:
+                self.note_end(task, key, Outcome(INTERRUPTED, f"waits for room: {' '.join(reason.split())}"))
+                self.latest.pop(key, None)
+        shutil.rmtree(self.base / folder, ignore_errors=True)
+
+    def _names(self, packs: Sequence[Jobs]) -> tuple[str, str]:
+        """Name and comment of an array, for people who look at the queue."""
+        first = packs[0][0]
+        others = sum(map(len, packs)) - 1
+        comment = description(first)[:LONGEST_COMMENT] + (f" and {others} more" if others else "")
+        return rules_of(first).replace(",", "+")[:60] or "snakemake", " ".join(comment.split())
+
+    def _note_latest(self, tasks: list[Task], lines: list[list[dict[str, str]]]) -> dict[str, tuple[str, bool]]:
+        """Where each job was before: what is still alive there must end before the job starts here."""
+        earlier = {}
+        for task, jobs in zip(tasks, lines, strict=True):
+            for job in jobs:
+                entry = self.latest.get(job["key"])
+                if entry is not None:
+                    earlier[job["key"]] = str(entry.task.path(self.base)), entry.made in ("", job["made"])
+                self.latest[job["key"]] = Entry(job["key"], job["rule"], job["log"], task, made=job["made"])
+        return earlier
+
+    def _new_folder(self) -> str:
+        """Name of a submission's folder, unique also among drivers; days keep the folder of folders small."""
+        now = time.strftime("%Y%m%d-%H%M%S")
+        folder = f"{now[:8]}/{now}-{os.getpid()}-{next(self._numbers)}"
+        (self.base / folder).mkdir(parents=True)
+        return folder
+
+    def _line(self, job: JobExecutorInterface) -> dict[str, str]:
+        log = next((os.path.abspath(path) for path in job.log), "")
+        return {"key": job_key(job), "rule": rules_of(job), "log": log, "made": fingerprint(job, self.triggers)}
+
+
+def this_driver() -> dict[str, Any]:
+    """What tells this process from every other: its machine, its number, and when it began."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def is_alive(driver: dict[str, Any]) -> bool:
+    """Whether a driver other than this process is still at work on this machine; nobody knows of another machine."""
+    pid, started = driver.get("pid"), driver.get("started")
+    if driver.get("host") != socket.gethostname() or type(pid) is not int or pid in (os.getpid(), 0):
+        return False
+    try:
+        process = psutil.Process(pid)
+        same = isinstance(started, (int, float)) and abs(process.create_time() - started) < 1
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError, OverflowError):
+        return False

@@ -88,6 +88,11 @@ start_database() {
         sacctmgr --immediate add account test description=test organization=test >/dev/null
         sacctmgr --immediate add user root account=test defaultaccount=test >/dev/null
     fi
+    # An account whose users may have five jobs.
+    if ! sacctmgr --noheader --parsable2 show account format=account | grep -qx small; then
+        sacctmgr --immediate add account small description=small organization=test >/dev/null
+        sacctmgr --immediate add user root account=small MaxSubmitJobs=5 >/dev/null
+    fi
 }
 
 start_slurm() {

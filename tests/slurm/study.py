@@ -53,7 +53,9 @@ class Study:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.snakefile, self.configfile = SNAKEFILE, ("--configfile", "config.yaml")
         self.shims = folder / "shims"
+        self.variables: dict[str, str] = {}  # further ones of the driver's environment
         self.process: subprocess.Popen[bytes] | None = None
         self.runs = 0
         self.cells: dict[str, dict[str, object]] = {}
@@ -73,6 +75,14 @@ class Study:
         """From now on, one of Slurm's commands takes long to be heard, or to answer."""
         real = shutil.which(command)
         self._shim(command, f'sleep {before}\nanswer=$({real} "$@")\nsleep {after}\necho "$answer"')
+
+    def fail_every_third(self, command: str, message: str) -> None:
+        """From now on, one call in three of one of Slurm's commands fails with a message."""
+        calls = f"$(wc -l < {self.shims}/{command}.calls)"
+        self._shim(
+            command,
+            f'[ $(({calls} % 3)) = 0 ] && {{ echo "{message}" >&2; exit 1; }}\nexec {shutil.which(command)} "$@"',
+        )
 
     def silence(self, *commands: str) -> Path:
         """While the returned file is there, the driver gets no answer from some of Slurm's commands."""
@@ -98,7 +108,7 @@ class Study:
         """The command line of one run."""
         flags = [part for key, value in {**QUIET, **settings}.items() for part in _flag(key, value)]
         return [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "config.yaml"),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile), *self.configfile),
             *("--executor", "submitit", "--jobs", "1000", "--keep-going", "--latency-wait", "10"),
             *("--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1s", *flags, *arguments),
         ]
@@ -106,7 +116,7 @@ class Study:
     def start(self, *arguments: str, **settings: object) -> None:
         """Start a run and leave it alone."""
         self.runs += 1
-        environment = {**os.environ, "PATH": f"{self.shims}:{os.environ['PATH']}"}
+        environment = {**os.environ, **self.variables, "PATH": f"{self.shims}:{os.environ['PATH']}"}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 self.command(*arguments, **settings),
@@ -175,11 +185,15 @@ class Study:
 
     def entry(self, cell: str):
         """The ledger's latest entry of a cell."""
-        return (
-            Ledger(self.folder / ".snakemake" / "submitit")
-            .replay()[0]
-            .get(str((self.folder / f"out/{cell}.txt").absolute()))
-        )
+        return self.output_entry(f"out/{cell}.txt")
+
+    def output_entry(self, output: str):
+        """The ledger's latest entry of an output."""
+        return Ledger(self.folder / ".snakemake" / "submitit").replay()[0].get(str(self.folder.absolute() / output))
+
+    def output_task(self, output: str) -> str:
+        """Slurm's name of the task that an output was last submitted in; waits for it."""
+        return wait_for(lambda: (entry := self.output_entry(output)) and entry.task.job_id, why=f"{output}'s task")
 
     def task_id(self, cell: str) -> str:
         """Slurm's name of the task that a cell was last submitted in; waits for it."""

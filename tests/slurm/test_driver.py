@@ -18,6 +18,8 @@ def test_ctrl_c_leaves_an_empty_queue_and_the_next_run_goes_on(study):
     study.start(array_parallelism=2)
     wait_for(lambda: sum(study.starts(cell) for cell in cells) == 2, 60, "two cells at work")
     study.signal(signal.SIGINT)
+    time.sleep(0.05)
+    study.signal(signal.SIGINT)  # an impatient hand
     assert study.finish(60) != 0
     wait_for(lambda: not study.queued(), 30, "an empty queue")
     assert not any(study.result(cell) for cell in cells)
@@ -113,3 +115,16 @@ def test_a_result_that_shows_up_late_is_waited_for(study):
     assert study.run() == 0
     assert study.right("late")
     assert study.starts("late") == 1
+
+
+def test_a_stale_or_hostile_environment_of_the_driver_does_not_reach_its_tasks(study):
+    study.configure({"a": {}, "b": {}})
+    study.variables = {
+        "SBATCH_EXPORT": "NONE",
+        "SLURM_MEM_PER_NODE": "99999999",
+        "SLURM_NTASKS": "7",
+        "SLURM_CPU_BIND": "x",
+    }
+    assert study.run() == 0
+    assert study.right("a")
+    assert study.right("b")

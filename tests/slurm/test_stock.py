@@ -1,0 +1,96 @@
+"""Snakemake's own tests of executors on the real Slurm, and workflows of its users."""
+
+import subprocess
+import sys
+
+import pytest
+from snakemake.common.tests import TestWorkflowsLocalStorageBase
+from snakemake_executor_plugin_submitit import ExecutorSettings
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
+
+
+class TestOnSlurm(TestWorkflowsLocalStorageBase):
+    __test__ = True
+
+    def get_executor(self):
+        return "submitit"
+
+    def get_executor_settings(self):
+        return ExecutorSettings(poll_interval=1)
+
+
+def run_workflow(folder, text, *arguments):
+    """A run of a Snakefile on Slurm."""
+    (folder / "Snakefile").write_text(text)
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--executor",
+        "submitit",
+        "--submitit-poll-interval",
+        "1",
+        "--jobs",
+        "9",
+    ]
+    return subprocess.run(
+        [*command, "--latency-wait", "10", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+MPI = """
+rule a:
+    output: "a.txt"
+    resources: tasks=2, mpi="srun"
+    shell: "{resources.mpi} -n {resources.tasks} bash -c 'echo $SLURM_PROCID' > {output}"
+"""
+
+
+def test_a_program_of_mpi_starts_its_own_tasks(tmp_path):
+    done = run_workflow(tmp_path, MPI)
+    assert done.returncode == 0, done.stderr
+    assert sorted((tmp_path / "a.txt").read_text().split()) == ["0", "1"]
+
+
+CPUS = """
+rule a:
+    output: "a.txt"
+    threads: 3
+    resources: slurm_extra="--job-name=mine"
+    shell: "echo $SLURM_CPUS_PER_TASK $(printenv SLURM_STEP_NUM_TASKS) $SLURM_JOB_NAME > {output}"
+"""
+
+
+def test_a_task_has_the_cpus_of_its_rule_and_the_name_that_it_was_given(tmp_path):
+    done = run_workflow(tmp_path, CPUS)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.txt").read_text().split() == ["3", "1", "mine"]
+
+
+LIMIT = """
+rule all:
+    input: "inside.txt", "beyond.txt"
+rule inside:
+    output: "inside.txt"
+    resources: runtime=1
+    shell: "echo x >> inside; sleep 50; touch {output}"
+rule beyond:
+    output: "beyond.txt"
+    retries: 2
+    resources: runtime=lambda wildcards, attempt: attempt
+    shell: "echo {resources.runtime} >> beyond; sleep 75; touch {output}"
+"""
+
+
+def test_a_job_has_all_of_its_time_and_its_next_attempt_what_that_asks_for(tmp_path):
+    done = run_workflow(tmp_path, LIMIT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "inside").read_text().split() == ["x"]
+    assert (tmp_path / "beyond").read_text().split() == ["1", "2"]
+    assert "TIMEOUT" in done.stderr

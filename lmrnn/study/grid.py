@@ -20,6 +20,7 @@ from lmrnn.errors import ConfigError, LmrnnError
 from lmrnn.networks.connectivity import complete_connectivity, connectivity_label, validate_connectivity
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import schema
+from lmrnn.study.layout import Layout
 from lmrnn.tasks import battery_names
 
 # Raised by hand when a change to the code makes the same spec mean another training.
@@ -69,11 +70,11 @@ class Cell:
 
     def path(self, results: Path | str) -> Path:
         """The cell's result file below a folder of results."""
-        return Path(results) / "cells" / f"{self.stem}.h5"
+        return Layout(results).cell(self.stem)
 
     def checkpoint(self, results: Path | str) -> Path:
         """The cell's checkpoint; apart from the results, because Snakemake removes outputs of failed jobs."""
-        return Path(results) / "checkpoints" / f"{self.stem}.h5"
+        return Layout(results).checkpoint(self.stem)
 
     def dataset(self, split: str) -> DatasetSpec:
         """Spec of one of the cell's datasets.
@@ -119,7 +120,7 @@ def dataset_path(spec: DatasetSpec, results: Path | str) -> Path:
     Path
         The same for equal specs.
     """
-    return spec.path(Path(results) / "datasets")
+    return Layout(results).dataset(spec)
 
 
 def cells_of(config: Mapping[str, Any]) -> list[Cell]:

@@ -12,7 +12,7 @@ import pandas as pd
 from lmrnn.datasets.files import Dataset, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError
 from lmrnn.files.storage import lock, temporaries, write_text
-from lmrnn.networks.size import network_size
+from lmrnn.networks.connectivity import network_size
 from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
 from lmrnn.study.grid import SPLITS, Cell
 
@@ -138,7 +138,7 @@ def _table_of(cells: Iterable[Cell], results: Path | str) -> pd.DataFrame:
     for cell in cells:
         path = cell.path(results)
         result = read_cell(path, cell.spec, weights=False)
-        size = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"])
+        size = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"], cell.spec["seed"])
         rows.append(cell_row(result, cell.connectivity_label, *size, str(path), cell.hash))
     return cells_table(rows)
 

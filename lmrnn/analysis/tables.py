@@ -16,7 +16,8 @@ from lmrnn.curves.comparison import best_network, prepare
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks.battery import task_count
 
-KINDS = ("local", "random", "full", "autapse")
+# Controls of the curves alone: looked into only where a study has no other networks.
+_ASIDE = ("small_world", "ring", "full_matched")
 # a picture shows this many trials of one task
 _SHOWN_TRIALS = 48
 
@@ -46,8 +47,8 @@ def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.Da
         if (chosen[column] == value).any():
             chosen = chosen[chosen[column] == value]
     chosen = chosen[chosen["network_neurons"] == chosen["network_neurons"].iloc[0]]
-    networks = [best_network(_longest(chosen[chosen["kind"] == kind]), kind) for kind in KINDS]
-    found = pd.concat([one for one in networks if len(one)] or networks[:1])
+    kinds = [kind for kind in chosen["kind"].unique() if kind not in _ASIDE] or chosen["kind"].unique()
+    found = pd.concat([best_network(_longest(chosen[chosen["kind"] == kind]), kind) for kind in kinds])
     return found[found["status"] == "completed"].sort_values(["kind", "seed"], kind="stable")
 
 

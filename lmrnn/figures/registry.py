@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from lmrnn.curves.maps import near_in_synapses
-from lmrnn.networks.size import network_size
+from lmrnn.networks.connectivity import network_size
 from lmrnn.study.grid import Cell
 from lmrnn.tasks.battery import battery
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ _COLOURS = {
 }
 _DASHES = {"random": "--", "small_world": "-.", "ring": ":", "full_matched": "--"}
 _MARKERS = {"full": "s", "autapse": "D", "random": "^", "small_world": "v", "ring": "P", "full_matched": "X"}
+# for kinds that are added to those; also told apart by colour-blind readers, and from those above by their markers
+_OTHER_COLOURS = ("#56B4E9", "#8C510A", "#882255")
+_OTHER_MARKERS = ("X", "*", "p", "d", "<", ">")
+_OTHER_DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), (0, (2, 1)), (0, (6, 1, 1, 1)), (0, (1, 1)))
+_SHADES = tuple(np.linspace(0, 1, 16))
 _BLUES = LinearSegmentedColormap.from_list("local", ["#9BD4F5", "#0072B2", "#03223B"])
 _LARGEST_RADIUS = 12.0
 # without the date and the version of the drawing library, so that the same figure gives the same bytes
@@ -71,60 +77,57 @@ class Style:
     ----------
     colour : str or tuple
         Matplotlib colour.
-    dashes, marker : str
-        Matplotlib line style and marker.
+    dashes : str or tuple
+        Matplotlib line style.
+    marker : str
+        Matplotlib marker.
     """
 
     colour: Any
-    dashes: str
+    dashes: Any
     marker: str
 
 
 def style_of(kind: str, radius: float = float("nan"), palette: str = "okabe_ito") -> Style:
-    """Colour, line and marker of a connectivity.
+    """Colour, line and marker of a kind of connectivity, whatever else is drawn.
 
-    Parameters
-    ----------
-    kind : str
-        Its kind.
-    radius : float
-        Its radius, which gives the shade of kinds that have one; NaN without.
-    palette : str
-        ``okabe_ito`` or ``viridis`` (for the shades of local networks).
-
-    Returns
-    -------
-    Style
-        Fixed for each kind and radius, whatever else is drawn.
+    Its radius gives the shade; NaN without. The palette, ``okabe_ito`` or ``viridis``, gives the shades of local
+    networks. A kind that no figure was made for has a colour and a marker by its name.
     """
     shade = 0.5 if not np.isfinite(radius) else min(1.0, np.log(max(radius, 1.0)) / np.log(_LARGEST_RADIUS))
     if kind == "local":
         shades = _BLUES if palette == "okabe_ito" else matplotlib.colormaps["viridis_r"]
         return Style(shades(shade if palette == "okabe_ito" else 0.15 + 0.8 * shade), "-", "o")
-    base = _COLOURS.get(kind, "#56B4E9")
-    if kind in ("random", "small_world", "ring") and np.isfinite(radius):
-        base = LinearSegmentedColormap.from_list(kind, ["#FFFFFF", base, "#000000"])(0.35 + 0.35 * shade)
-    return Style(base, _DASHES.get(kind, "-"), _MARKERS.get(kind, "o"))
+    base = _COLOURS.get(kind) or _pick(kind, _OTHER_COLOURS)
+    if np.isfinite(radius) and kind != "full_matched":
+        base = _shaded(base, shade)
+    return Style(base, _DASHES.get(kind, "-"), _MARKERS.get(kind) or _pick(kind, _OTHER_MARKERS))
+
+
+def _shaded(colour: str, shade: float) -> Any:
+    """A colour made lighter (0) or darker (1)."""
+    return LinearSegmentedColormap.from_list("shades", ["#FFFFFF", colour, "#000000"])(0.35 + 0.35 * shade)
+
+
+def _pick(name: str, choices: tuple[Any, ...]) -> Any:
+    """One of some choices, always the same for a name."""
+    return choices[zlib.crc32(name.encode()) % len(choices)]
 
 
 def row_style(row: pd.Series, palette: str) -> Style:
-    """Style of a table's row, from its columns kind, radius and boundary.
+    """Style of a table's row, from its columns kind, radius, boundary and connectivity.
 
-    Parameters
-    ----------
-    row : pandas.Series
-        One row.
-    palette : str
-        As for `style_of`.
-
-    Returns
-    -------
-    Style
-        A sheet whose edges are joined (torus) has squares.
+    A sheet whose edges are joined (torus) has hexagons. Networks of a kind without colours of its own that differ in
+    more than a radius, such as two masks, are told apart by shade and dashes.
     """
-    style = style_of(str(row["kind"]), float(row["radius"]), palette)
-    torus = row["kind"] == "local" and row.get("boundary") == "torus"
-    return Style(style.colour, style.dashes, "h" if torus else style.marker)
+    kind, label = str(row["kind"]), str(row.get("connectivity", row["kind"]))
+    style = style_of(kind, float(row["radius"]), palette)
+    if kind == "local":
+        return Style(style.colour, style.dashes, "h" if row.get("boundary") == "torus" else style.marker)
+    if kind in _COLOURS or label == kind:
+        return style
+    colour = style.colour if np.isfinite(float(row["radius"])) else _shaded(style.colour, _pick(label, _SHADES))
+    return Style(colour, _pick(label[::-1], _OTHER_DASHES), style.marker)
 
 
 @contextmanager

@@ -8,31 +8,30 @@ share of the N * N possible synapses that exist (the paper calls this number the
 from __future__ import annotations
 
 import difflib
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
+from functools import lru_cache
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from lmrnn.errors import ConnectivityError
-from lmrnn.networks.kinds import KINDS
-from lmrnn.seeds import stream
-
-BOUNDARIES = ("open", "torus")
+from lmrnn.networks.kinds import KINDS, Kind, pairs_stream
 
 
 @dataclass(frozen=True, eq=False)
 class Connectivity:
-    """The synapses of a network.
+    """The synapses of a network of N neurons, by pairs: no pair twice, no neuron but 0 to N - 1 (ConnectivityError).
 
     Parameters
     ----------
     neurons : int
         Number of neurons N (for `full_matched` fewer than were asked for).
     post, pre : numpy.ndarray
-        Receiving and sending neuron of each synapse, int64, (E,), sorted by (post, pre), read-only.
+        Receiving and sending neuron of each synapse, int64, (E,), read-only; those that were built are sorted.
     label : str
         Name of the kind with its settings, e.g. ``local-r3``.
 
@@ -47,6 +46,19 @@ class Connectivity:
     post: np.ndarray = field(repr=False)
     pre: np.ndarray = field(repr=False)
     label: str
+
+    def __post_init__(self) -> None:
+        for name in ("post", "pre"):
+            object.__setattr__(self, name, _neurons(getattr(self, name), name, self.neurons, self.label))
+        if self.post.shape != self.pre.shape:
+            shapes = f"post has {len(self.post)} synapses, pre has {len(self.pre)}"
+            raise ConnectivityError(f"connectivity {self.label}: {shapes}; allowed: one of each per synapse")
+        numbers = self.post * self.neurons + self.pre
+        if not np.all(numbers[1:] > numbers[:-1]) and len(np.unique(numbers)) < len(numbers):
+            found, counts = np.unique(numbers, return_counts=True)
+            post, pre = divmod(int(found[np.argmax(counts)]), self.neurons)
+            times = f"{len(numbers) - len(found)} synapses stand twice, e.g. that to neuron {post} from neuron {pre}"
+            raise ConnectivityError(f"connectivity {self.label}: {times}; allowed: each pair of neurons once")
 
     @property
     def synapses(self) -> int:
@@ -69,11 +81,6 @@ class Connectivity:
         """Number of synapses that each neuron receives, int64, (N,)."""
         return np.bincount(self.post, minlength=self.neurons)
 
-    @property
-    def self_synapses(self) -> np.ndarray:
-        """Positions, in the list of synapses, of those from a neuron to itself; int64, at most N."""
-        return np.flatnonzero(self.post == self.pre)
-
     def matrix(self) -> np.ndarray:
         """Where a dense matrix W[post, pre] has a synapse, bool, (N, N)."""
         matrix = np.zeros((self.neurons, self.neurons), dtype=bool)
@@ -81,181 +88,142 @@ class Connectivity:
         return matrix
 
 
-def build_connectivity(spec: Mapping[str, Any], neurons: int, seed: int = 0) -> Connectivity:
-    """List the synapses of a network.
+def _neurons(values: np.ndarray, name: str, neurons: int, label: str) -> np.ndarray:
+    """The neurons of all synapses as int64, read-only, in an array of their own where the caller's could change."""
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        what = f"{name} is an array of {array.dtype}, {array.shape}"
+        raise ConnectivityError(f"connectivity {label}: {what}; allowed: whole numbers, one per synapse")
+    if array.size and not 0 <= array.min() <= array.max() < neurons:
+        what = f"{name} has neurons from {array.min()} to {array.max()}"
+        raise ConnectivityError(f"connectivity {label}: {what}; allowed: 0 to {neurons - 1}")
+    if array.dtype != np.int64 or array.flags.writeable:
+        array = array.astype(np.int64)
+        array.flags.writeable = False
+    return array
+
+
+def build_connectivity(spec: Mapping[str, Any] | str, neurons: int, seed: int = 0) -> Connectivity:
+    """List the synapses of a network, the same for the same arguments.
+
+    Raises ConnectivityError on an unknown kind or key, or a value out of range.
 
     Parameters
     ----------
-    spec : mapping
+    spec : mapping or str
         ``kind`` and its settings: ``local`` (radius, boundary ``open`` or ``torus``), ``full``, ``autapse``, ``random``
         (density, or radius and boundary of the local sheet of equal density; self_connections: each neuron surely has
         one to itself, else only by chance), ``small_world`` (radius, boundary, rewired: share of the synapses between
         different neurons that get another sender), ``ring`` (radius), ``full_matched`` (radius, boundary: full on as
-        many neurons as give about the synapses of that local sheet).
+        many neurons as give about the synapses of that local sheet), or a kind of one's own. The name alone will do for
+        a kind without settings.
     neurons : int
         Number of neurons N >= 1; a square number for kinds that lie on a sheet.
     seed : int
         Seed >= 0 of the random kinds; the others do not depend on it.
-
-    Returns
-    -------
-    Connectivity
-        The same for the same arguments.
-
-    Raises
-    ------
-    ConnectivityError
-        On an unknown kind or key, or a value out of range.
     """
     spec = complete_connectivity(spec)
     validate_connectivity(spec, neurons)
-    post, pre = KINDS[spec["kind"]].pairs(spec, neurons, stream(seed, "connectivity"))
-    size = math.isqrt(len(post)) if spec["kind"] == "full_matched" else neurons
-    order = np.argsort(post * size + pre, kind="stable")
-    post, pre = post[order], pre[order]
-    post.flags.writeable = pre.flags.writeable = False
-    return Connectivity(size, post, pre, connectivity_label(spec))
+    one = KINDS[spec["kind"]]
+    label, (post, pre) = one.label(spec), one.pairs(spec, neurons, pairs_stream(seed))
+    size, synapses = one.exact_size(spec, neurons) if one.exact_size else (neurons, len(post))
+    if len(post) != synapses:
+        raise ConnectivityError(
+            f"connectivity {one.name}: its size says {synapses} synapses, its pairs are {len(post)}"
+        )
+    post, pre = _neurons(post, "post", size, label), _neurons(pre, "pre", size, label)
+    if len(post) == len(pre):
+        order = np.argsort(post * size + pre, kind="stable")
+        post, pre = post[order], pre[order]
+        post.flags.writeable = pre.flags.writeable = False
+    return Connectivity(size, post, pre, label)
 
 
 def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:
     """Fill in the defaults of a connectivity's settings, so that equal connectivities have equal specs.
 
-    Parameters
-    ----------
-    spec : mapping or str
-        As for `build_connectivity`; the name alone will do for a kind without settings.
-
-    Returns
-    -------
-    dict
-        Complete; whole-numbered radii are integers.
-
-    Raises
-    ------
-    ConnectivityError
-        On an unknown kind or key, or a missing key.
+    Whole-numbered values become integers. Raises ConnectivityError on an unknown kind or key, or a missing key.
     """
     given = {"kind": spec} if isinstance(spec, str) else dict(spec)
     name = given.pop("kind", None)
     if not isinstance(name, str) or name not in KINDS:
         raise ConnectivityError(f"connectivity kind is {name!r}{_nearest(name, KINDS)}; allowed: {', '.join(KINDS)}")
-    keys = KINDS[name].keys
+    one = KINDS[name]
     for key in given:
-        if key not in keys:
-            allowed = ", ".join(keys) or "none"
-            raise ConnectivityError(
-                f"connectivity {name}: unknown key {key!r}{_nearest(key, keys)}; allowed: {allowed}"
-            )
-    complete = {"kind": name, **{key: default for key, default in keys.items() if default is not ...}, **given}
-    if name == "random":
-        _choose_density(complete, given)
-    missing = [key for key, default in keys.items() if default is ... and key not in given]
+        if key not in one.keys:
+            allowed = ", ".join(one.keys) or "none"
+            near = _nearest(key, one.keys)
+            raise ConnectivityError(f"connectivity {name}: unknown key {key!r}{near}; allowed: {allowed}")
+    complete = {key: given.get(key, rule.default) for key, rule in one.keys.items()}
+    if one.settle:
+        complete = one.settle(complete, given)
+    missing = [key for key, value in complete.items() if value is ...]
     if missing:
-        raise ConnectivityError(f"connectivity {name}: the key {missing[0]!r} is missing; keys: {', '.join(keys)}")
-    for key in ("radius", "density", "rewired"):
-        if isinstance(complete.get(key), float) and complete[key].is_integer():
-            complete[key] = int(complete[key])
-    return complete
+        keys = ", ".join(one.keys)
+        raise ConnectivityError(f"connectivity {name}: the key {missing[0]!r} is missing; keys: {keys}")
+    return {"kind": name, **{key: _plain(value) for key, value in complete.items()}}
 
 
-def _choose_density(complete: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Keep either the density or the sheet whose density is meant."""
-    if ("density" in given) == ("radius" in given):
-        raise ConnectivityError("connectivity random: give either density, in (0, 1], or the radius of a local sheet")
-    for key in ("radius", "boundary") if "density" in given else ("density",):
-        if key in given:
-            raise ConnectivityError(f"connectivity random: {key} has no meaning beside density; leave it out")
-        complete.pop(key, None)
+def _plain(value: Any) -> Any:
+    """Numbers as JSON knows them, whole ones as integers: 3, 3.0 and numpy's 3 are the same setting."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    return value
 
 
-def _nearest(name: object, known: Mapping[str, Any]) -> str:
+def _nearest(name: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), list(known), 1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def connectivity_label(spec: Mapping[str, Any] | str) -> str:
-    """Name of a connectivity that is fit for file names and legends.
+    """Name of a connectivity that is fit for file names and legends; different settings give different labels.
 
-    Parameters
-    ----------
-    spec : mapping or str
-        As for `build_connectivity`.
+    Raises ConnectivityError as `complete_connectivity` does.
 
-    Returns
-    -------
-    str
-        E.g. ``local-r3-torus``, ``random-d0.1-noself``; different settings give different labels.
-
-    Raises
-    ------
-    ConnectivityError
-        As `complete_connectivity`.
-
-    Examples
-    --------
     >>> connectivity_label({"kind": "small_world", "radius": 3})
     'small_world-r3-p0.1'
     """
     spec = complete_connectivity(spec)
-    letters = {"radius": "r", "density": "d", "rewired": "p"}
-    parts = [spec["kind"]] + [f"{letter}{spec[key]!r}" for key, letter in letters.items() if key in spec]
-    if spec.get("boundary") == "torus":
-        parts.append("torus")
-    if spec.get("self_connections") is False:
-        parts.append("noself")
-    return "-".join(parts)
+    return KINDS[spec["kind"]].label(spec)
 
 
 def validate_connectivity(spec: Mapping[str, Any] | str, neurons: int) -> None:
-    """Refuse settings that no network of this size can have, without building anything.
+    """Refuse settings that no network of this size can have, as far as that shows without building it.
 
-    Parameters
-    ----------
-    spec : mapping or str
-        As for `build_connectivity`.
-    neurons : int
-        Number of neurons.
-
-    Raises
-    ------
-    ConnectivityError
-        Naming the key, its value and what is allowed.
+    Raises ConnectivityError that names the key, its value and what is allowed.
     """
     spec = complete_connectivity(spec)
-    where = f"connectivity {spec['kind']}"
+    one, where = KINDS[spec["kind"]], f"connectivity {spec['kind']}"
     if isinstance(neurons, bool) or not isinstance(neurons, int) or neurons < 1:
         raise ConnectivityError(f"{where}: neurons is {neurons!r}; allowed: a whole number >= 1")
-    if "boundary" in spec:
-        _check_sheet(spec, neurons, where)
-    if "radius" in spec:
-        # beyond this distance every neuron reaches every other one
-        limit = neurons if spec["kind"] == "ring" else math.sqrt(2 * neurons)
-        _check_number(where, "radius", spec["radius"], 0, limit)
-    if "density" in spec:
-        _check_number(where, "density", spec["density"], 0, 1)
-        if spec["self_connections"] and round(spec["density"] * neurons**2) < neurons:
-            lowest = f"at least 1/neurons = {1 / neurons:.3g} with self_connections"
-            raise ConnectivityError(
-                f"{where}: density is {spec['density']!r}; allowed: {lowest}, or self_connections: false"
-            )
-    if "rewired" in spec:
-        _check_number(where, "rewired", spec["rewired"], 0, 1, lowest_allowed=True)
-    if not isinstance(spec.get("self_connections", True), bool):
-        raise ConnectivityError(f"{where}: self_connections is {spec['self_connections']!r}; allowed: true, false")
+    for key, rule in one.keys.items():
+        left_out = key not in spec or (spec[key] is None and rule.default is None and not one.settle)
+        if not left_out and (allowed := rule.allowed(spec[key], spec, neurons)):
+            raise ConnectivityError(f"{where}: {key} is {spec[key]!r}; allowed: {allowed}")
+    if one.exact_size:
+        network_size(spec, neurons)
 
 
-def _check_sheet(spec: Mapping[str, Any], neurons: int, where: str) -> None:
-    if spec["boundary"] not in BOUNDARIES:
-        raise ConnectivityError(f"{where}: boundary is {spec['boundary']!r}; allowed: {', '.join(BOUNDARIES)}")
-    side = math.isqrt(neurons)
-    if side * side != neurons:
-        near = f"{side * side} or {(side + 1) ** 2}"
-        raise ConnectivityError(f"{where}: neurons is {neurons}; allowed: a square number for a sheet, e.g. {near}")
+def network_size(spec: Mapping[str, Any] | str, neurons: int, seed: int = 0) -> tuple[int, int]:
+    """Neurons (fewer than asked for where the kind matches synapses) and recurrent synapses of a network; exact.
+
+    The seed matters only to kinds whose number of synapses is drawn.
+
+    >>> network_size({"kind": "local", "radius": 2}, 16)
+    (16, 100)
+    """
+    spec = complete_connectivity(spec)
+    one = KINDS[spec["kind"]]
+    return _size(one, json.dumps(spec), neurons, 0 if one.exact_size else seed)
 
 
-def _check_number(where: str, key: str, value: object, low: float, high: float, lowest_allowed: bool = False) -> None:
-    """Refuse what is no number in (low, high], or [low, high]."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not (low <= value <= high) or (value == low and not lowest_allowed):
-        bracket = "[" if lowest_allowed else "("
-        raise ConnectivityError(f"{where}: {key} is {value!r}; allowed: a number in {bracket}{low}, {high:.6g}]")
+@lru_cache(maxsize=100_000)
+def _size(one: Kind, spec: str, neurons: int, seed: int) -> tuple[int, int]:
+    """Size by settings in JSON; kept, because a plan asks for the same few sizes thousands of times."""
+    return one.size(json.loads(spec), neurons, seed)

@@ -1,7 +1,12 @@
-"""The kinds of connectivity. Each is one function that returns the pairs of neurons that have a synapse.
+"""The kinds of connectivity: each gives its pairs of neurons, its keys with what they may be, its size and its label.
 
-Neurons sit on a square sheet, row by row; distances are Euclidean, in units of neighbouring neurons. A new kind needs a
-function here, under `@kind` with its keys and their defaults, and nothing elsewhere.
+Neurons sit on a square sheet, row by row; distances are Euclidean, in units of neighbouring neurons. A new kind is one
+function here under `@kind` with its keys and their defaults, and nothing elsewhere:
+
+    @kind("half_local", radius=..., boundary="open")
+    def half_local(spec, neurons, rng):
+        post, pre = KINDS["local"].pairs(spec, neurons, rng)
+        return post[::2], pre[::2]
 
 References
 ----------
@@ -12,61 +17,113 @@ Watts and Strogatz (1998), Nature 393: rewiring.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lmrnn.errors import ConnectivityError
+from lmrnn.networks.keys import COMMON, Key, digest
+from lmrnn.seeds import stream
 
 Pairs = tuple[np.ndarray, np.ndarray]  # post (E,), pre (E,), in any order
 PairsFunction = Callable[[dict[str, Any], int, np.random.Generator], Pairs]
+SizeFunction = Callable[[dict[str, Any], int], tuple[int, int]]
+_LONGEST_LABEL = 120  # a folder's name has at most 255 bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """One kind of connectivity.
 
     Parameters
     ----------
+    name : str
+        Its name in configurations.
     pairs : callable
-        From complete settings, number of neurons and generator to post and pre, int64, each (E,).
+        From complete settings, number of neurons and generator to post and pre, integers, each (E,).
     keys : dict
-        Its settings with their defaults; ``...`` = must be given.
+        Its settings.
+    exact_size : callable, optional
+        From complete settings and ``network.neurons`` to neurons and synapses without listing the pairs; raises
+        ConnectivityError where no such network exists. Without it the pairs are counted.
+    settle : callable, optional
+        From settings in which the defaults are filled in, and the keys that were given, to those that a spec holds.
     """
 
+    name: str
     pairs: PairsFunction
-    keys: dict[str, Any]
+    keys: dict[str, Key]
+    exact_size: SizeFunction | None = None
+    settle: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None
+
+    def size(self, spec: dict[str, Any], neurons: int, seed: int = 0) -> tuple[int, int]:
+        """Neurons and synapses of the network that a seed gives."""
+        if self.exact_size:
+            return self.exact_size(spec, neurons)
+        return neurons, len(self.pairs(spec, neurons, pairs_stream(seed))[0])
+
+    def label(self, spec: Mapping[str, Any]) -> str:
+        """Name of complete settings that is fit for files and legends; different settings have different labels."""
+        parts = [self.keys[key].label(key, spec[key]) for key in self.keys if key in spec]
+        label = "-".join([self.name, *filter(None, parts)])
+        return label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}-{digest(label)}"
+
+
+def pairs_stream(seed: int) -> np.random.Generator:
+    """Source of randomness of a network's pairs."""
+    return stream(seed, "connectivity")
 
 
 KINDS: dict[str, Kind] = {}
 
 
-def kind(name: str, **keys: object) -> Callable[[PairsFunction], PairsFunction]:
-    """Register the function under it as a kind of connectivity.
+def kind(
+    name: str,
+    exact_size: SizeFunction | None = None,
+    settle: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None,
+    /,
+    **keys: object,
+) -> Callable[[PairsFunction], PairsFunction]:
+    """Register the function under it as a kind of connectivity; it returns the pairs, as `Kind` says of all arguments.
 
-    Parameters
-    ----------
-    name : str
-        Its name in configurations.
-    **keys : object
-        Its settings with their defaults; ``...`` = must be given.
-
-    Returns
-    -------
-    callable
-        The decorator.
+    Each key has a default (``...``: must be given), or a `lmrnn.networks.keys.Key` that also says what is allowed. Keys
+    that many kinds share (`COMMON`: radius, density, boundary, ...) are known with their ranges. Raises
+    ConnectivityError on a name that is taken by a kind of this file or unfit, and on a key named ``kind``.
     """
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,39}", name) or name in _BUILT_IN:
+        raise ConnectivityError(f"a kind named {name!r}: allowed are letters, digits and _, and no name that is taken")
+    if "kind" in keys:
+        raise ConnectivityError(f"kind {name}: a key named 'kind' is taken by the name of the kind")
 
     def register(pairs: PairsFunction) -> PairsFunction:
-        KINDS[name] = Kind(pairs, keys)
+        KINDS[name] = Kind(name, pairs, {key: _key(key, value) for key, value in keys.items()}, exact_size, settle)
         return pairs
 
     return register
 
 
-@kind("local", radius=..., boundary="open")
+def _key(name: str, given: object) -> Key:
+    """The key of a name: as given, or known by its name, with the given default."""
+    return given if isinstance(given, Key) else replace(COMMON.get(name, Key()), default=given)
+
+
+_BUILT_IN: tuple[str, ...] = ()  # while this file registers them
+
+
+def _local_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
+    """Each offset counts the neurons that it leaves on the sheet."""
+    side, torus = math.isqrt(neurons), spec["boundary"] == "torus"
+    low, high = (-((side - 1) // 2), side // 2) if torus else (1 - side, side - 1)
+    offset = np.arange(low, high + 1)
+    near = offset[:, None] ** 2 + offset**2 < spec["radius"] ** 2  # (offsets down, offsets right)
+    left = np.full_like(offset, side) if torus else side - np.abs(offset)
+    return neurons, int(left @ near.astype(np.int64) @ left)
+
+
+@kind("local", _local_size, radius=..., boundary="open")
 def _local(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Neurons nearer than the radius, each to itself included: one shifted copy of the sheet per offset."""
     side, radius, torus = math.isqrt(neurons), spec["radius"], spec["boundary"] == "torus"
@@ -91,26 +148,49 @@ def _overlap(index: np.ndarray, down: int, right: int) -> np.ndarray:
     return index[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)]
 
 
-@kind("full")
+@kind("full", lambda spec, neurons: (neurons, neurons**2))
 def _full(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Every neuron to every neuron."""
     every = np.arange(neurons)
     return np.repeat(every, neurons), np.tile(every, neurons)
 
 
-@kind("autapse")
+@kind("autapse", lambda spec, neurons: (neurons, neurons))
 def _autapse(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Every neuron to itself only."""
     return np.arange(neurons), np.arange(neurons)
 
 
-@kind("random", density=None, radius=None, boundary="open", self_connections=True)
+def _random_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
+    """Exactly as many synapses as the density or the local sheet asks for."""
+    if "density" not in spec:
+        return _local_size(spec, neurons)
+    synapses = round(spec["density"] * neurons**2)
+    if spec["self_connections"] and synapses < neurons:
+        lowest = f"at least 1/neurons = {1 / neurons:.3g} with self_connections"
+        what = f"density is {spec['density']!r}; allowed: {lowest}, or self_connections: false"
+        raise ConnectivityError(f"connectivity random: {what}")
+    return neurons, synapses
+
+
+def _density_or_radius(spec: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep either the density or the sheet whose density is meant."""
+    if ("density" in given) == ("radius" in given):
+        raise ConnectivityError("connectivity random: give either density, in (0, 1], or the radius of a local sheet")
+    without = ("radius", "boundary") if "density" in given else ("density",)
+    for key in without:
+        if key in given:
+            raise ConnectivityError(f"connectivity random: {key} has no meaning beside density; leave it out")
+    return {key: value for key, value in spec.items() if key not in without}
+
+
+@kind("random", _random_size, _density_or_radius, density=None, radius=None, boundary="open", self_connections=True)
 def _random(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Exactly as many synapses as the density asks for, uniform among all sets of that size.
 
     The exact number, in place of a coin for each synapse, makes networks of equal density comparable.
     """
-    wanted = round(spec["density"] * neurons**2) if "density" in spec else len(_local(spec, neurons, rng)[0])
+    wanted = _random_size(spec, neurons)[1]
     if not spec["self_connections"]:
         return np.divmod(_distinct(rng, neurons**2, wanted), neurons)
     # the other N - 1 senders of each neuron, numbered without the gap at the neuron itself
@@ -134,7 +214,7 @@ def _distinct(rng: np.random.Generator, population: int, wanted: int) -> np.ndar
     return np.delete(found, surplus)
 
 
-@kind("small_world", radius=..., boundary="open", rewired=0.1)
+@kind("small_world", _local_size, radius=..., boundary="open", rewired=0.1)
 def _small_world(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Local, with exactly the given share of the synapses between different neurons sent from elsewhere.
 
@@ -161,17 +241,30 @@ def _small_world(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -
     return post, pre
 
 
-@kind("ring", radius=...)
+def _near_along_ring(spec: dict[str, Any], neurons: int) -> np.ndarray:
+    """Offsets to the neurons nearer than the radius, each neuron once."""
+    offsets = np.arange(-((neurons - 1) // 2), neurons // 2 + 1)
+    return offsets[np.abs(offsets) < spec["radius"]]
+
+
+@kind("ring", lambda spec, neurons: (neurons, neurons * len(_near_along_ring(spec, neurons))), radius=...)
 def _ring(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Neurons on a closed line, nearer than the radius along it."""
-    offsets = np.arange(-((neurons - 1) // 2), neurons // 2 + 1)
-    offsets = offsets[np.abs(offsets) < spec["radius"]]
+    offsets = _near_along_ring(spec, neurons)
     every = np.arange(neurons)
     return np.repeat(every, len(offsets)), ((every[:, None] + offsets) % neurons).ravel()
 
 
-@kind("full_matched", radius=..., boundary="open")
+def _matched_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
+    """The number of neurons whose square is nearest to the number of synapses of the local sheet."""
+    size = round(math.sqrt(_local_size(spec, neurons)[1]))
+    return size, size**2
+
+
+@kind("full_matched", _matched_size, radius=..., boundary="open")
 def _full_matched(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
-    """Full on the number of neurons whose square is nearest to the number of synapses of the local sheet."""
-    size = round(math.sqrt(len(_local(spec, neurons, rng)[0])))
-    return _full(spec, size, rng)
+    """Full on as many neurons as give about the synapses of the local sheet."""
+    return _full(spec, _matched_size(spec, neurons)[0], rng)
+
+
+_BUILT_IN = tuple(KINDS)

@@ -11,7 +11,7 @@ import psutil
 
 from lmrnn.datasets.files import DatasetSpec, dataset_bytes
 from lmrnn.errors import ResourceError
-from lmrnn.networks.size import network_size
+from lmrnn.networks.connectivity import network_size
 from lmrnn.study.grid import SPLITS, Cell, dataset_path
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
@@ -35,7 +35,7 @@ def cell_memory_mb(cell: Cell) -> int:
         Megabytes (10**6 bytes).
     """
     spec, training = cell.spec, cell.spec["training"]
-    neurons, synapses = network_size(spec["connectivity"], spec["network"]["neurons"])
+    neurons, synapses = network_size(spec["connectivity"], spec["network"]["neurons"], spec["seed"])
     # float32: weight, gradient, two Adam moments, a checkpoint's copy of three of them, indices in both orders
     parameters = synapses * (7 * 4 + 24)
     parameters += neurons * (_CHANNELS + len(cell.tasks) + _CLASSES) * 7 * 4

@@ -11,7 +11,8 @@ import pandas as pd
 
 from lmrnn.datasets.files import Dataset, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError
-from lmrnn.files.storage import lock, temporaries, write_text
+from lmrnn.files.removal import remove_temporaries
+from lmrnn.files.storage import lock, write_text
 from lmrnn.networks.connectivity import network_size
 from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
 from lmrnn.study.grid import SPLITS, Cell
@@ -85,8 +86,7 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
 
     # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
     with lock(checkpoint.with_suffix(".lock"), waiting=say_waiting):
-        for leftover in temporaries(path):
-            leftover.unlink()
+        remove_temporaries(path)
         finished = _finished(cell, path, log)
         if finished is None:
             data = ensure_datasets(cell, results)

@@ -7,7 +7,6 @@ became of it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterable
@@ -18,7 +17,8 @@ from snakemake_executor_plugin_submitit.identity import shown
 from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, FAILED, OPEN, Entry, Ledger
 from snakemake_executor_plugin_submitit.states import Phase, meaning
 
-from lmrnn.errors import DamagedFileError
+from lmrnn.errors import FileError
+from lmrnn.files.locks import is_held
 from lmrnn.study.cells import read_cell
 from lmrnn.study.grid import SPLITS, Cell
 
@@ -115,7 +115,7 @@ class Reader:
         if entry is not None and entry.outcome == OPEN:
             runs = bool(entry.task.state) and meaning(entry.task.state).phase != Phase.WAITS
             return self._running_state(cell, log) if runs else CellState(cell, "waiting")
-        if _locked(cell.checkpoint(self.results).with_suffix(".lock")):
+        if is_held(cell.checkpoint(self.results).with_suffix(".lock")):
             return self._running_state(cell, log)
         if entry is not None and entry.outcome == FAILED:
             return self._failed_state(cell, entry, log)
@@ -173,24 +173,12 @@ class Reader:
         if key not in self._finished:
             try:
                 result = read_cell(path, cell.spec, weights=False)
-            except DamagedFileError as error:
+            except FileError as error:
                 return CellState(cell, "failed", str(error), log)
             took = [result.provenance.get(name) or 0.0 for name in ("training_seconds", "evaluation_seconds")]
             state = "done" if result.status == "completed" else result.status
             self._finished[key] = CellState(cell, state, log=log, seconds=float(sum(took)))
         return self._finished[key]
-
-
-def _locked(path: Path) -> bool:
-    """Whether a process holds a lock file."""
-    if not path.exists():
-        return False
-    with open(path) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
 
 
 def _task_log(folder: Path, entry: Entry) -> str:

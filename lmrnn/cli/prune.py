@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lmrnn.files.removal import remove
 from lmrnn.study.grid import Cell, cells_of
 
 
@@ -84,6 +85,6 @@ def prune_command(arguments: argparse.Namespace) -> None:
     for path in files:
         print("removed" if arguments.yes else "would remove", path)
         if arguments.yes:
-            path.unlink()
+            remove(path)
     print(f"{len(files)} cell files that none of {asked.names} asks for", end="")
     print("" if arguments.yes or not files else "; `lmrnn prune --yes` removes them")

@@ -22,7 +22,8 @@ from lmrnn.datasets.generation import (
 )
 from lmrnn.datasets.spec import SPLITS, DatasetSpec
 from lmrnn.errors import DamagedFileError, LmrnnError
-from lmrnn.files.storage import lock, open_h5, read_array, read_text, temporaries, write_h5
+from lmrnn.files.removal import remove_temporaries
+from lmrnn.files.storage import lock, open_h5, read_array, read_text, write_h5
 from lmrnn.tasks import CHANNELS
 
 __all__ = [
@@ -62,8 +63,7 @@ def generate_dataset(spec: DatasetSpec, path: Path | str) -> None:
     """
     path = Path(path)
     with lock(path.parent / ".locks" / f"{path.name}.lock"):
-        for left_over in temporaries(path):
-            left_over.unlink(missing_ok=True)
+        remove_temporaries(path)
         if not (path.exists() and _is_finished(path, spec)):
             write_h5(path, "dataset", DATASET_SCHEMA, lambda file: _fill(file, spec))
 

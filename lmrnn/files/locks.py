@@ -2,59 +2,106 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from lmrnn.errors import BusyError
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from lmrnn.errors import UnwritableFileError, advice, reason
+from lmrnn.files.removal import remove
+
+# what a file system without locks of the kernel answers (FUSE, some NFS and Lustre mounts)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+# often enough that nobody notices, rarely enough that hundreds may wait for one file
+_POLL_SECONDS = 0.1
+_told: set[Path] = set()
 
 
 def _nothing() -> None:
     pass
 
 
+def _tell_once(folder: Path, error: OSError, instead: str) -> None:
+    """Say, once for each folder, what takes the place of the system's locks."""
+    if folder not in _told and sys.stderr is not None:
+        _told.add(folder)
+        with suppress(OSError):
+            print(f"warning: {folder} is on a file system without locks ({reason(error)}): {instead}", file=sys.stderr)
+
+
+def _soft(path: Path) -> Path:
+    """The lock file that takes the place of a lock of the system."""
+    return path.with_name(f"{path.name}.soft")
+
+
 @contextmanager
-def lock(path: Path | str, wait: bool = True, waiting: Callable[[], object] = _nothing) -> Iterator[None]:
-    """Hold a file for this process alone; the lock goes with the process, however it ends.
+def lock(path: Path | str, waiting: Callable[[], object] = _nothing) -> Iterator[None]:
+    """Hold a file for this process alone; waits for another process that holds it, after calling `waiting` once.
 
-    Parameters
-    ----------
-    path : Path or str
-        Lock file; made, and removed when the lock is given back.
-    wait : bool
-        Wait for the other process; else raise at once.
-    waiting : callable
-        Called once before waiting, to say so.
-
-    Raises
-    ------
-    BusyError
-        When another process holds it and `wait` is false.
+    The lock goes with the process, however it ends, and its file is removed when it is given back. On a file system
+    without locks a file with host and process number takes its place, which is cleared away on the same host once that
+    process has ended; a warning says so once. Raises UnwritableFileError where the lock's file cannot be made.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with open(path, "a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if not wait:
-                    raise BusyError(f"{path}: another process is at work on this; wait for it or stop it") from error
-                waiting()
-                waiting = _nothing
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            # the holder before us removed the file: whoever comes next would make, and hold, another one
-            if not _is_at(handle.fileno(), path):
-                continue
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = _acquire(path, waiting)
+    except OSError as error:
+        raise UnwritableFileError(path, f"this lock cannot be made ({reason(error)})", advice(error)) from error
+    try:
+        yield
+    finally:
+        if isinstance(held, SoftFileLock):
+            held.release()
+        else:
+            # gone before it is released: whoever waits for it sees that it is no file any more, and makes another one
+            with suppress(UnwritableFileError):
+                remove(path)
+            held.release()
+
+
+def _acquire(path: Path, waiting: Callable[[], object]) -> BaseFileLock:
+    was_there = path.exists()
+    held: BaseFileLock = FileLock(path, poll_interval=_POLL_SECONDS, fallback_to_soft=False)
+    try:
+        return _wait(held, waiting)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        if not was_there:  # else a machine on which locks work may hold it
+            with suppress(UnwritableFileError):
+                remove(path)
+        instead = "files ending in .soft are used instead; remove one that a dead machine has left"
+        _tell_once(path.parent, error, instead)
+    return _wait(SoftFileLock(_soft(path), poll_interval=_POLL_SECONDS), waiting)
+
+
+def _wait(held: BaseFileLock, waiting: Callable[[], object]) -> BaseFileLock:
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        waiting()
+        held.acquire()
+    return held
+
+
+def is_held(path: Path | str) -> bool:
+    """Whether a process holds a lock; changes nothing, and needs no right to write."""
+    path = Path(path)
+    try:
+        with open(path) as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return _soft(path).exists()
 
 
 def take_part(path: Path | str, abandoned: Path | str) -> tuple[IO[str] | None, int]:
@@ -62,52 +109,42 @@ def take_part(path: Path | str, abandoned: Path | str) -> tuple[IO[str] | None, 
 
     Snakemake keeps its locks as files, which stay when it is killed and then stop every further run. Whoever joins
     shares a lock on `path` that the system takes back with the process, however it ends: if nobody else shares it, the
-    others have ended. Locks are left alone where somebody joined from another machine since they were last cleared (not
-    all file systems carry such locks between machines), or where they were there before anybody joined.
-
-    Parameters
-    ----------
-    path : Path or str
-        File to share, made if it is not there.
-    abandoned : Path or str
-        Folder whose files are the locks of those who have joined.
-
-    Returns
-    -------
-    handle : file or None
-        To be kept open for as long as one takes part; None where the file system has no locks.
-    cleared : int
-        How many locks were cleared away.
+    others have ended, and the files of the folder `abandoned` go. They are left alone where somebody joined from
+    another machine since they were last cleared (not all file systems carry such locks between machines), or where
+    they were there before anybody joined. Returns the file to be kept open for as long as one takes part (None where
+    the file system has no locks), and how many locks were cleared. Raises UnwritableFileError.
     """
-    path, cleared = Path(path), 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (held for the life of the process)
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (held for the life of the process)
+    except OSError as error:
+        raise UnwritableFileError(path, f"cannot be written ({reason(error)})", advice(error)) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         fcntl.flock(handle, fcntl.LOCK_SH)
         return handle, 0
-    except OSError:
+    except OSError as error:
         handle.close()
+        _tell_once(path.parent, error, "after a kill -9 `snakemake --unlock` is needed before the next run")
         return None, 0
+    cleared = _clear(handle, Path(abandoned))
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle, cleared
+
+
+def _clear(handle: IO[str], abandoned: Path) -> int:
+    """Remove what the dead of this machine have left, and note that this machine has joined."""
     handle.seek(0)
     hosts, own = set(handle.read().split()), socket.gethostname()
-    left = list(Path(abandoned).glob("*.lock"))
+    left, cleared = list(abandoned.glob("*.lock")), 0
     if hosts == {own}:
         for each in left:
-            each.unlink(missing_ok=True)
+            remove(each)
         cleared, left = len(left), []
     if not left:
         handle.truncate(0)
     handle.write(f"{own}\n" if hosts or not left else f"{own}\nunknown\n")
     handle.flush()
-    fcntl.flock(handle, fcntl.LOCK_SH)
-    return handle, cleared
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is still the one at a path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+    return cleared

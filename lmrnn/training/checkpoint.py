@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +23,8 @@ import numpy as np
 import torch
 
 from lmrnn.errors import DamagedFileError
-from lmrnn.files.storage import open_h5, read_array, read_text, temporaries, write_h5
+from lmrnn.files import removal
+from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.networks.paths import PATHS
 from lmrnn.study.cells import canonical_json
 from lmrnn.training.checkpoint_checks import check_moment
@@ -167,8 +167,7 @@ def save(path: Path | str, spec: dict[str, Any], snapshot: Snapshot) -> None:
         When the disk is full; the checkpoint before is still there.
     """
     path = Path(path)
-    if path.exists():
-        os.replace(path, previous(path))
+    removal.keep_previous(path, previous(path))
 
     def fill(file: h5py.File) -> None:
         file.attrs["spec"] = canonical_json(spec)
@@ -205,8 +204,7 @@ def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], Non
             yield _read(file, spec)
         except DamagedFileError as error:
             warn(f"warning: checkpoint not used: {error}")
-            if file.is_file():
-                file.unlink()
+            removal.remove(file)
 
 
 def _read(path: Path, spec: dict[str, Any]) -> Snapshot:
@@ -235,8 +233,8 @@ def remove(path: Path | str) -> None:
         The checkpoint's file.
     """
     path = Path(path)
-    for file in (path, previous(path), *temporaries(path)):
-        file.unlink(missing_ok=True)
+    for file in (path, previous(path), *removal.temporaries(path)):
+        removal.remove(file)
 
 
 class StopRequest:

@@ -23,7 +23,7 @@ import torch
 
 from lmrnn.datasets.batches import PaddedBatches, StreamBatches, Trials
 from lmrnn.errors import ConfigError, Interrupted, ResourceError
-from lmrnn.files.storage import temporaries
+from lmrnn.files.removal import remove_temporaries
 from lmrnn.networks.connectivity import build_connectivity
 from lmrnn.networks.model import LMRNN
 from lmrnn.networks.paths import choose_path
@@ -254,8 +254,7 @@ def _resume(
     """The training as its newest usable checkpoint has it; None without one."""
     if checkpoint is None:
         return None
-    for leftover in temporaries(checkpoint):
-        leftover.unlink()
+    remove_temporaries(checkpoint)
     for snapshot in checkpoints.candidates(checkpoint, spec, say):
         training = Training(spec, *data, compute)
         try:

@@ -14,7 +14,7 @@ import pytest
 
 from lmrnn.datasets import files as datasets
 from lmrnn.datasets.files import DATASET_SCHEMA, DatasetSpec, generate, generate_dataset, load_dataset
-from lmrnn.errors import DamagedFileError
+from lmrnn.errors import DamagedFileError, UnreadableFileError
 from lmrnn.files.storage import lock, temporaries, write_h5
 from lmrnn.tasks import battery_names
 
@@ -158,7 +158,7 @@ def test_file_of_another_kind(tmp_path):
 
 def test_another_schema_version(tmp_path):
     write_h5(tmp_path / "set.h5", "dataset", DATASET_SCHEMA + 1, lambda file: None)
-    with pytest.raises(DamagedFileError, match=f"schema version {DATASET_SCHEMA + 1}, but"):
+    with pytest.raises(UnreadableFileError, match=f"schema version {DATASET_SCHEMA + 1}, but"):
         load_dataset(tmp_path / "set.h5")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lmrnn.datasets.files import generate_dataset, load_dataset
-from lmrnn.errors import DamagedFileError, Interrupted
+from lmrnn.errors import DamagedFileError, Interrupted, UnreadableFileError
 from lmrnn.steps import collect_cells, compute_curves, ensure_datasets, run_cell
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import validate_config
@@ -205,7 +205,7 @@ def test_a_damaged_dataset_never_enters_a_training(good, tmp_path):
 def test_what_lies_in_the_place_of_a_file_and_cannot_be_read_is_named(good, tmp_path):
     (tmp_path / "folder.h5").mkdir()
     for read in (load_dataset, read_cell):
-        with pytest.raises(DamagedFileError, match=r"folder\.h5: this \w+ file cannot be read"):
+        with pytest.raises(UnreadableFileError, match=r"folder\.h5: this \w+ file cannot be read"):
             read(tmp_path / "folder.h5")
     with pytest.raises(DamagedFileError, match=r"folder\.h5: .*Move it away"):
         generate_dataset(good.cell.dataset("train"), tmp_path / "folder.h5")

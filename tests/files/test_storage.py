@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrnn.errors import BusyError, DamagedFileError, ResourceError
+from lmrnn.errors import DamagedFileError, ResourceError
+from lmrnn.files.locks import is_held
 from lmrnn.files.storage import atomic_path, lock, open_h5, temporaries, write_h5, write_text
 
 
@@ -101,9 +102,10 @@ def test_a_lock_is_held_by_one_process_and_goes_with_it(tmp_path):
     )
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(BusyError, match="another process"), lock(path, wait=False):
-            pass
-        other.kill()
-    with lock(path, wait=False):
-        assert path.exists()
+        assert is_held(path)
+        waited = []
+        with lock(path, waiting=lambda: (waited.append(path), other.kill())):
+            assert path.exists()
+        assert waited == [path]
+    assert not is_held(path)
     assert not path.exists()

@@ -155,7 +155,9 @@ def _report(
     if as_json:
         return "\n".join(_json(one) for one in states)
     others = reader.other_failures(cells, config["study"])
-    parts = [table(states), legend(states), failures(states, others), asked.report(config["results"])]
+    skipped = reader.ledger.skipped
+    unread = f"{skipped} lines of {reader.ledger.path} cannot be read: left out" if skipped else ""
+    parts = [table(states), legend(states), failures(states, others), unread, asked.report(config["results"])]
     return "\n\n".join(part for part in parts if part)
 
 

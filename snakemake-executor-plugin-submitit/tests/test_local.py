@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -235,6 +236,44 @@ def test_checkpoints_groups_pipes_shadows_and_marked_outputs_work_and_then_nothi
     assert {entry.outcome for entry in entries(tmp_path).values()} == {"done"}
     again = run_workflow(tmp_path, FEATURES, "--dry-run")
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+STORED = """
+storage:
+    provider="fs"
+rule all:
+    input: storage.fs("remote/b.txt")
+rule a:
+    output: storage.fs("remote/a.txt")
+    shell: "echo a > {output}"
+rule b:
+    input: storage.fs("remote/a.txt")
+    output: storage.fs("remote/b.txt")
+    shell: "cp {input} {output}"
+"""
+BY_DEFAULT = """
+rule a:
+    output: "a.txt"
+    shell: "echo a > {output}"
+rule b:
+    input: "a.txt"
+    output: "b.txt"
+    shell: "cp {input} {output}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="the storage plugin copies with rsync")
+@pytest.mark.parametrize("way", ["named", "by default"])
+def test_outputs_in_a_storage_count_as_done(tmp_path, way):
+    if way == "named":
+        (tmp_path / "remote").mkdir()
+        done = run_workflow(tmp_path, STORED, "--default-resources", "pack=2")
+    else:
+        storage = ["--default-storage-provider", "fs", "--default-storage-prefix", "remote"]
+        done = run_workflow(tmp_path, BY_DEFAULT, "b.txt", *storage)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "remote" / "b.txt").read_text() == "a\n"
+    assert {entry.outcome for entry in entries(tmp_path).values()} == {"done"}
 
 
 GROUP = """

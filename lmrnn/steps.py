@@ -10,12 +10,14 @@ from typing import Any, TextIO
 import pandas as pd
 
 from lmrnn.datasets.files import Dataset, generate_dataset, load_dataset
+from lmrnn.datasets.spec import SPLITS
 from lmrnn.errors import DamagedFileError
 from lmrnn.files.removal import remove_temporaries
 from lmrnn.files.storage import lock, write_text
 from lmrnn.networks.connectivity import network_size
 from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
-from lmrnn.study.grid import SPLITS, Cell
+from lmrnn.study.grid import Cell
+from lmrnn.study.old_names import take_over
 
 
 def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
@@ -86,6 +88,7 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
 
     # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
     with lock(checkpoint.with_suffix(".lock"), waiting=say_waiting):
+        take_over([cell], results, log, held=True)
         remove_temporaries(path)
         finished = _finished(cell, path, log)
         if finished is None:

@@ -17,10 +17,11 @@ from snakemake_executor_plugin_submitit.identity import shown
 from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, FAILED, OPEN, Entry, Ledger
 from snakemake_executor_plugin_submitit.states import Phase, meaning
 
+from lmrnn.datasets.spec import SPLITS
 from lmrnn.errors import FileError
 from lmrnn.files.locks import is_held
 from lmrnn.study.cells import read_cell
-from lmrnn.study.grid import SPLITS, Cell
+from lmrnn.study.grid import Cell
 
 # in the order of the table
 STATES = ("done", "diverged", "running", "waiting", "failed", "stopped", "missing")

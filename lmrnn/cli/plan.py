@@ -16,8 +16,9 @@ from typing import Any
 
 from lmrnn.cli.plan_cost import Cost, measured_cost
 from lmrnn.datasets.files import dataset_bytes
+from lmrnn.datasets.spec import SPLITS
 from lmrnn.study.cells import canonical_json
-from lmrnn.study.grid import SPLITS, Cell
+from lmrnn.study.grid import Cell
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmrnn.study.grid import SPLITS, Cell
+from lmrnn.datasets.spec import SPLITS
+from lmrnn.study.grid import Cell
 
 _MEASURED_STEPS = (4, 12)
 _MEASURED_TRIALS = 8

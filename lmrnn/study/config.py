@@ -6,9 +6,10 @@ The schema, `config.schema.yaml` beside this file, is the one description of eve
 from __future__ import annotations
 
 import copy
-import difflib
+import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,22 @@ import jsonschema
 import yaml
 
 from lmrnn.errors import ConfigError
+from lmrnn.study.messages import explain
+from lmrnn.study.reading import MOST_LEVELS, MOST_VALUES, Key, Source, number, parse, read, truth
+
+__all__ = ["Config", "complete", "load_config", "plain_schema", "resolve_config", "schema", "validate_config"]
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
-# YAML 1.1 reads 1e-3 as text because it lacks the dot; people write it all the same
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
-# Far beyond any study: a file that has more, or goes deeper, repeats itself through YAML's aliases.
-_MOST_VALUES, _MOST_LEVELS = 100_000, 20
 _LARGEST = 2**63 - 1
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML, but a key that stands twice is an error; YAML itself would silently take the last."""
+class Config(dict[str, Any]):
+    """A complete configuration, which knows where each of its values was written."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                what = f"the key {_brief(key.value)} stands twice; which one is meant? Leave one out"
-                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-        return node
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:100]} ... ({len(text)} characters)"
+    def __init__(self, values: Mapping[str, Any], source: Source) -> None:
+        super().__init__(values)
+        self.source = source
 
 
 @cache
@@ -53,13 +44,7 @@ def plain_schema() -> dict[str, Any]:
 
 @cache
 def schema() -> dict[str, Any]:
-    """Schema of a study's configuration, with every setting of network and training as a possible axis of the grid.
-
-    Returns
-    -------
-    dict
-        JSON schema (draft 2020-12).
-    """
+    """JSON schema (draft 2020-12) of a configuration, with each setting of network and training as a possible axis."""
     full = copy.deepcopy(plain_schema())
     axes = full["$defs"]["block"]["properties"]
     for section in ("network", "training"):
@@ -75,104 +60,136 @@ def complete(section: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: rule["default"] for key, rule in rules.items() if "x-since" in rule}, **settings}
 
 
-def load_config(path: Path | str) -> dict[str, Any]:
-    """Read and check a configuration file.
+def load_config(path: Path | str) -> Config:
+    """Read a configuration file, check it and fill in its defaults; raises `ConfigError` with file, line and key."""
+    return validate_config(*read(path))
 
-    Parameters
-    ----------
-    path : Path or str
-        YAML file.
 
-    Returns
-    -------
-    dict
-        Complete configuration, defaults filled in.
+def resolve_config(files: Sequence[Path | str], overrides: Sequence[str] | None, config: Mapping[str, Any]) -> Config:
+    """The configuration of a run of Snakemake, read as `load_config` reads it.
 
-    Raises
-    ------
-    ConfigError
-        When the file cannot be read or a key or value is not allowed.
+    `files` are the configuration files, `overrides` the words of ``--config``, and `config` what Snakemake made of
+    them, used where a workflow that includes this one gives the configuration itself. A study is one file: several are
+    refused, since nobody could read from any of them what was run. Raises `ConfigError`.
     """
-    return validate_config(read_yaml(path), str(path))
+    if len(files) > 1:
+        raise ConfigError(
+            f"{len(files)} configuration files ({', '.join(map(str, files))}); a study is one file: copy it and change "
+            "the copy, or give single values with --config KEY=VALUE"
+        )
+    value, source = read(_near(files[0])) if files else (config, Source("config"))
+    for word in overrides or ():
+        key, _, text = word.partition("=")
+        other, said = _overriding(key, text)
+        if isinstance(value, Mapping):
+            value, source = _merged(value, {key: other}), source.overridden(said)
+    return validate_config(value, source)
 
 
-def read_yaml(path: Path | str) -> object:
-    """Read a YAML file in which no key stands twice.
+def _near(path: Path | str) -> str:
+    """A file's name as people write it: below the current folder without that folder."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
-    Parameters
-    ----------
-    path : Path or str
-        The file.
 
-    Returns
-    -------
-    object
-        What it says.
-
-    Raises
-    ------
-    ConfigError
-        When it cannot be read.
-    """
+def _overriding(key: str, text: str) -> tuple[Any, Source]:
+    """Value of one ``KEY=VALUE``; what is no YAML is text, as for Snakemake."""
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError as error:
-        known = ", ".join(sorted(str(found) for found in Path(path).parent.glob("*.yaml")))
-        raise ConfigError(f"{path}: no such configuration file; in that folder are: {known or 'none'}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: not a configuration: lists or mappings too deep in each other") from error
-    # PyYAML lets these through from what it makes of dates, numbers and its own tags
-    except (OSError, yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
+        yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text, Source("--config", {(key,): "--config"})
+    return parse(text, "--config", (key,), line_numbers=False)
 
 
-def validate_config(config: object, where: str = "config") -> dict[str, Any]:
-    """Check a configuration and fill in its defaults.
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the keys of another put in, level by level, as Snakemake does."""
+    both = {key for key in new if isinstance(old.get(key), Mapping) and isinstance(new[key], Mapping)}
+    return {**old, **{key: _merged(old[key], new[key]) if key in both else new[key] for key in new}}
 
-    Parameters
-    ----------
-    config : object
-        What was read; not changed.
-    where : str
-        Its name in messages.
 
-    Returns
-    -------
-    dict
-        A complete copy.
+def validate_config(config: object, source: Source | str = "config") -> Config:
+    """Check a configuration, which is not changed, and fill in its defaults.
 
-    Raises
-    ------
-    ConfigError
-        Naming the key, its value and what is allowed.
+    Text that is a number, true or false becomes one, except where text is meant (``study``, ``results``), and an empty
+    section is one without keys. Raises `ConfigError` naming place, key, value and what is allowed.
     """
+    source = Source(source) if isinstance(source, str) else source
     if not isinstance(config, Mapping):
-        raise ConfigError(f"{where}: a configuration is a mapping of keys to values, not {type(config).__name__}")
-    plain = _plain(config, where, iter(range(_MOST_VALUES)))
+        what = "empty" if config is None else f"not {type(config).__name__}"
+        raise ConfigError(f"{source.name}: a configuration is a mapping of keys to values, {what}")
+    plain = _plain(config, (), source, iter(range(MOST_VALUES)))
     if isinstance(plain.get("grid"), dict):
         plain["grid"] = [plain["grid"]]
-    validator = jsonschema.Draft202012Validator(schema())
-    error = jsonschema.exceptions.best_match(validator.iter_errors(plain))
+    for key, rule in plain_schema()["properties"].items():
+        if rule.get("type") == "object" and key in plain and plain[key] is None:
+            plain[key] = {}
+    if isinstance(plain.get("results"), str):
+        plain["results"] = _expanded(plain["results"], source)
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(plain))
     if error is not None:
-        raise ConfigError(f"{where}: {_explain(error)}")
-    return _with_defaults(plain, schema())
+        raise ConfigError(explain(error, source, schema()))
+    for key, values in _lists(plain):
+        _refuse_twice(values, key, source)
+    return Config(_with_defaults(plain, schema()), source)
 
 
-def _plain(value: object, where: str, values_left: Iterator[int], level: int = 0) -> Any:
+def _plain(value: object, key: Key, source: Source, values_left: Iterator[int]) -> Any:
     """Plain copy in which text that is a number has become one, and a whole number is an integer."""
-    if next(values_left, None) is None or level > _MOST_LEVELS:
-        raise ConfigError(f"{where}: over {_MOST_VALUES} values or {_MOST_LEVELS} levels (an alias in itself?)")
+    if next(values_left, None) is None or len(key) > MOST_LEVELS:
+        raise ConfigError(f"{source.name}: over {MOST_VALUES} values or {MOST_LEVELS} levels (an alias in itself?)")
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}: {key}", values_left, level + 1) for key, item in value.items()}
+        return {str(name): _plain(item, (*key, str(name)), source, values_left) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, where, values_left, level + 1) for item in value]
-    if isinstance(value, str) and _NUMBER.fullmatch(value) and re.search(r"[eE.]", value):
-        value = float(value)
+        return [_plain(item, (*key, index), source, values_left) for index, item in enumerate(value)]
+    if isinstance(value, str) and plain_schema()["properties"].get(key[0] if key else "", {}).get("type") != "string":
+        said = number(value) if truth(value) is None else truth(value)
+        value = value if said is None else said
     if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:  # NaN is not, either
-        raise ConfigError(f"{where}: not a finite number of at most {_LARGEST}")
+        raise ConfigError(
+            f"{source.where(key)} is {source.text(key, value)}: not a finite number of at most {_LARGEST}"
+        )
     if isinstance(value, float) and value.is_integer():
         return int(value)  # 1e4 steps are 10000 steps
     return value
+
+
+def _lists(plain: Mapping[str, Any]) -> Iterator[tuple[Key, list[Any]]]:
+    """Every list whose values are counted: the axes of the grid, with the lists inside, and the thresholds."""
+    for number_of_block, block in enumerate(plain["grid"]):
+        for axis, values in block.items():
+            yield ("grid", number_of_block, axis), values
+        for index, entry in enumerate(block["connectivity"]):
+            for setting, values in entry.items() if isinstance(entry, dict) else ():
+                if isinstance(values, list):
+                    yield ("grid", number_of_block, "connectivity", index, setting), values
+    yield ("curves", "thresholds"), plain.get("curves", {}).get("thresholds", [])
+
+
+def _refuse_twice(values: list[Any], key: Key, source: Source) -> None:
+    """Refuse a list that names a value twice: one of the two is a slip, and each seed or threshold counts once."""
+    first: dict[str, int] = {}
+    for index, value in enumerate(values):
+        said = first.setdefault(json.dumps(value, sort_keys=True, default=repr), index)
+        if said != index:
+            what = f"names {source.text((*key, index), value)} twice (values {said + 1} and {index + 1} of the list)"
+            raise ConfigError(f"{source.where((*key, index), key)} {what}; allowed: each value once")
+
+
+def _expanded(folder: str, source: Source) -> str:
+    """The folder of results with the home folder and the variables of the environment put in."""
+
+    def put_in(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if not os.environ.get(name):
+            what = f"the environment has no variable {name}; set it, or write the folder's name"
+            raise ConfigError(f"{source.where(('results',))} is {folder!r}: {what}")
+        return os.environ[name]
+
+    whole = os.path.expanduser(_VARIABLE.sub(put_in, folder))
+    if folder.startswith("~") and whole.startswith("~"):
+        what = "there is no such home folder; write the folder's name, or ./ before a name that begins with ~"
+        raise ConfigError(f"{source.where(('results',))} is {folder!r}: {what}")
+    return whole
 
 
 def _with_defaults(value: dict[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,34 +201,3 @@ def _with_defaults(value: dict[str, Any], rule: Mapping[str, Any]) -> dict[str, 
         if isinstance(complete.get(key), dict):
             complete[key] = _with_defaults(complete[key], sub)
     return complete
-
-
-def _explain(error: jsonschema.ValidationError) -> str:
-    """One line: the key, its value, what is allowed."""
-    key = ".".join(str(part) for part in error.absolute_path) or "top level"
-    if error.validator == "additionalProperties":
-        return _explain_unknown(error, key)
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        return f"{key}: the key {missing!r} is missing; needed are {', '.join(error.validator_value)}"
-    allowed = {
-        "enum": lambda v: "one of " + ", ".join(map(str, v)),
-        "type": lambda v: f"of type {v}",
-        "minimum": lambda v: f"at least {v}",
-        "exclusiveMinimum": lambda v: f"greater than {v}",
-        "maximum": lambda v: f"at most {v}",
-        "minItems": lambda v: f"a list of at least {v}",
-        "minLength": lambda v: f"at least {v} character(s)",
-        "maxLength": lambda v: f"at most {v} characters",
-        "pattern": lambda v: f"text that matches {v}",
-        "oneOf": lambda v: error.schema.get("description", "one of the forms in config/README.md"),
-    }.get(error.validator, lambda v: f"{error.validator} {v}")(error.validator_value)
-    return f"{key} is {_brief(error.instance)}; allowed: {allowed}"
-
-
-def _explain_unknown(error: jsonschema.ValidationError, key: str) -> str:
-    known = list(error.schema["properties"])
-    unknown = next(name for name in error.instance if name not in known)
-    near = difflib.get_close_matches(str(unknown)[:40], known, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{key}: unknown key {_brief(unknown)}{hint} Allowed: {', '.join(sorted(known))}"

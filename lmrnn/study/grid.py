@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from lmrnn.datasets.files import DatasetSpec
+from lmrnn.datasets.spec import DatasetSpec
 from lmrnn.errors import ConfigError, LmrnnError
 from lmrnn.networks.connectivity import complete_connectivity, connectivity_label, validate_connectivity
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import schema
 from lmrnn.study.layout import Layout
+from lmrnn.study.reading import Key, Source
 from lmrnn.tasks import battery_names
 
 # Raised by hand when a change to the code makes the same spec mean another training.
@@ -28,28 +29,29 @@ TRAINING_VERSION = 1
 _FIXED_AXES = ("connectivity", "tasks", "trials_per_task", "seed")
 # Validation and test data are the same for every cell of a definition, dt and battery.
 EVALUATION_SEED = 0
-SPLITS = ("train", "validation", "test")
 MOST_CELLS = 1_000_000  # of one block; Snakemake takes about 2 ms a cell before anything starts
+HASH_DIGITS, OLD_HASH_DIGITS = 16, 8  # in a cell's file name; version 0.1 had the fewer
+SEQ60 = "seq60"  # the one name that is no task's
+Where = Callable[[Key], str]  # from a key of the configuration to where it was written
 # Thousands of cells share a few datasets: each is checked once.
 _dataset_spec = cache(DatasetSpec)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid.
-
-    Parameters
-    ----------
-    spec : dict
-        Everything that determines the training, as plain JSON values.
-    """
+    """One point of the grid; `spec` is everything that determines its training, as plain JSON values."""
 
     spec: dict[str, Any]
 
     @cached_property
+    def identity(self) -> str:
+        """The whole spec as canonical JSON: two cells are one exactly when these are equal."""
+        return canonical_json(self.spec)
+
+    @cached_property
     def hash(self) -> str:
-        """First 8 hex digits of the SHA-256 of the canonical spec."""
-        return hashlib.sha256(canonical_json(self.spec).encode()).hexdigest()[:8]
+        """First 16 hex digits of the SHA-256 of the identity."""
+        return hashlib.sha256(self.identity.encode()).hexdigest()[:HASH_DIGITS]
 
     @property
     def connectivity_label(self) -> str:
@@ -68,6 +70,11 @@ class Cell:
         folder = f"{self.connectivity_label}/tasks{len(self.tasks)}/trials{spec['trials_per_task']}"
         return f"{folder}/seed{spec['seed']}-{self.hash}"
 
+    @property
+    def old_stem(self) -> str:
+        """The stem that version 0.1 gave the same cell."""
+        return self.stem[: OLD_HASH_DIGITS - HASH_DIGITS]
+
     def path(self, results: Path | str) -> Path:
         """The cell's result file below a folder of results."""
         return Layout(results).cell(self.stem)
@@ -77,18 +84,7 @@ class Cell:
         return Layout(results).checkpoint(self.stem)
 
     def dataset(self, split: str) -> DatasetSpec:
-        """Spec of one of the cell's datasets.
-
-        Parameters
-        ----------
-        split : str
-            ``train``, ``validation`` or ``test``.
-
-        Returns
-        -------
-        DatasetSpec
-            What `lmrnn.datasets.files` makes and loads.
-        """
+        """Spec of the cell's ``train``, ``validation`` or ``test`` data."""
         spec = self.spec
         train = split == "train"
         return _dataset_spec(
@@ -106,63 +102,75 @@ class Cell:
 
 
 def dataset_path(spec: DatasetSpec, results: Path | str) -> Path:
-    """File of a dataset below a folder of results.
-
-    Parameters
-    ----------
-    spec : DatasetSpec
-        The dataset.
-    results : Path or str
-        Folder of results.
-
-    Returns
-    -------
-    Path
-        The same for equal specs.
-    """
+    """File of a dataset below a folder of results, the same for equal specs."""
     return Layout(results).dataset(spec)
 
 
 def cells_of(config: Mapping[str, Any]) -> list[Cell]:
     """All cells of a study, each once, in the order of the grid.
 
-    Parameters
-    ----------
-    config : mapping
-        Complete configuration, from `lmrnn.study.config.validate_config`.
-
-    Returns
-    -------
-    list of Cell
-        At least one.
-
-    Raises
-    ------
-    ConfigError
-        When a point of the grid cannot exist (unknown task, connectivity out of range, ...).
+    `config` is complete, from `lmrnn.study.config.validate_config`. Raises `ConfigError` when a point of the grid
+    cannot exist (unknown task, connectivity out of range, ...) or is doubtful, and when two cells have one file name.
     """
-    cells = (cell for number, block in enumerate(config["grid"]) for cell in _cells_of_block(config, block, number))
-    return list({cell.stem: cell for cell in cells}.values())
+    where = getattr(config, "source", Source("config")).where
+    _check_batteries(config["grid"], where)
+    blocks = (_cells_of_block(config, block, number, where) for number, block in enumerate(config["grid"]))
+    cells = {cell.identity: cell for block in blocks for cell in block}.values()
+    names: dict[str, Cell] = {}
+    for cell in cells:
+        if names.setdefault(cell.stem, cell) is not cell:
+            raise ConfigError(f"two different cells have the name {cell.stem}: {cell.spec} and {names[cell.stem].spec}")
+    return list(cells)
 
 
-def _cells_of_block(config: Mapping[str, Any], block: Mapping[str, Any], number: int) -> Iterator[Cell]:
+def _check_batteries(grid: Sequence[Mapping[str, Any]], where: Where) -> None:
+    """Refuse tasks that do not exist, a list of names without brackets of its own, and a battery in two notations."""
+    notations: dict[tuple[str, ...], Any] = {}
+    for number, block in enumerate(grid):
+        key = ("grid", number, "tasks")
+        alone = [tasks for tasks in block["tasks"] if isinstance(tasks, str) and tasks != SEQ60]
+        if len(alone) > 1:
+            names = ", ".join(alone)
+            each = ", ".join(f"[{name}]" for name in alone)
+            raise ConfigError(
+                f"{where(key)} lists the names {names}; write [[{names}]] for one battery of {len(alone)} tasks, or "
+                f"[{each}] for {len(alone)} batteries of one task each"
+            )
+        for index, tasks in enumerate(block["tasks"]):
+            names = _check(where((*key, index)), battery_names, tasks)
+            other = notations.setdefault(names, tasks)
+            if other != tasks:
+                what = f"{tasks} and {other} are the same tasks, which would be trained twice; write them in one way"
+                raise ConfigError(f"{where((*key, index))}: {what}")
+
+
+def _cells_of_block(config: Mapping[str, Any], block: Mapping[str, Any], number: int, where: Where) -> Iterator[Cell]:
     """Cells of one block: the product of its axes."""
-    connectivities = [one for entry in block["connectivity"] for one in _expand_connectivity(entry)]
-    extra = sorted(key for key in block if key not in _FIXED_AXES)
-    for tasks in block["tasks"]:
-        _check(f"grid block {number}, tasks {tasks}", battery_names, tasks)
-    values = [block[key] for key in extra]
-    axes = (connectivities, block["tasks"], block["trials_per_task"], block["seed"], *values)
-    for connectivity, tasks, trials, seed, *settings in _product(f"grid block {number}", axes):
-        yield Cell(_cell_spec(config, connectivity, tasks, trials, seed, dict(zip(extra, settings, strict=True))))
+    key = ("grid", number)
+    connectivities = [
+        (one, where((*key, "connectivity", index)))
+        for index, entry in enumerate(block["connectivity"])
+        for one in _expand_connectivity(entry, where((*key, "connectivity", index)))
+    ]
+    extra = sorted(axis for axis in block if axis not in _FIXED_AXES)
+    axes = (connectivities, block["tasks"], block["trials_per_task"], block["seed"], *(block[axis] for axis in extra))
+    for (connectivity, place), tasks, trials, seed, *settings in _product(where(key), axes):
+        chosen = dict(zip(extra, settings, strict=True))
+        yield Cell(_cell_spec(config, connectivity, place, tasks, trials, seed, chosen))
 
 
 def _cell_spec(
-    config: Mapping[str, Any], connectivity: dict[str, Any], tasks: Any, trials: int, seed: int, axes: dict[str, Any]
+    config: Mapping[str, Any],
+    connectivity: dict[str, Any],
+    place: str,
+    tasks: Any,
+    trials: int,
+    seed: int,
+    axes: dict[str, Any],
 ) -> dict[str, Any]:
-    """Whole spec of one cell."""
+    """Whole spec of one cell; `place` is where its connectivity was written."""
     network, training = _settings(config, "network", axes), _settings(config, "training", axes)
-    where = f"grid, connectivity {connectivity}"
+    where = f"{place}, {connectivity}"
     _check(where, validate_connectivity, connectivity, network["neurons"])
     if training["layout"] != "stream":
         del training["sequence_length"]  # without meaning there: two values of it are the same cell
@@ -196,12 +204,15 @@ def _settings(config: Mapping[str, Any], section: str, axes: Mapping[str, Any]) 
     return {key: value for key, value in exact.items() if "x-since" not in rules[key] or value != rules[key]["default"]}
 
 
-def _expand_connectivity(entry: str | Mapping[str, Any]) -> list[dict[str, Any]]:
+def _expand_connectivity(entry: str | Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     """One entry of the connectivity axis as the kinds it stands for: lists inside are multiplied out."""
     if isinstance(entry, str):
         return [{"kind": entry}]
+    if "sparsity" in entry:
+        what = "the share of synapses that exist is called density here, e.g. {kind: random, density: 0.04}"
+        raise ConfigError(f"{where}: unknown key 'sparsity'; {what}")
     choices = [value if isinstance(value, list) else [value] for value in entry.values()]
-    return [dict(zip(entry, values, strict=True)) for values in _product(f"grid, connectivity {entry}", choices)]
+    return [dict(zip(entry, values, strict=True)) for values in _product(f"{where}, {entry}", choices)]
 
 
 def _product(where: str, axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
@@ -222,24 +233,9 @@ def _check(where: str, function: Any, *arguments: Any) -> Any:
 
 
 def find_cell(cells: list[Cell], wanted: str) -> Cell:
-    """The one cell that a user names.
+    """The one cell that a user names by its hash, its file, or any part of its path that only it has.
 
-    Parameters
-    ----------
-    cells : list of Cell
-        Cells of a study.
-    wanted : str
-        A cell's hash, file, or any part of its path that only it has.
-
-    Returns
-    -------
-    Cell
-        The only one that fits.
-
-    Raises
-    ------
-    ConfigError
-        When none or several fit.
+    Raises `ConfigError` when none or several fit.
     """
     wanted = wanted.removesuffix(".h5")
     fitting = [cell for cell in cells if wanted in cell.stem or wanted.endswith(cell.stem)]

@@ -9,10 +9,11 @@ from typing import Any
 
 import psutil
 
-from lmrnn.datasets.files import DatasetSpec, dataset_bytes
+from lmrnn.datasets.files import dataset_bytes
+from lmrnn.datasets.spec import SPLITS, DatasetSpec
 from lmrnn.errors import ResourceError
 from lmrnn.networks.connectivity import network_size
-from lmrnn.study.grid import SPLITS, Cell, dataset_path
+from lmrnn.study.grid import Cell, dataset_path
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
 BASE_MB = 450

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lmrnn.cli import main as cli
+from lmrnn.cli.main import main as cli
 from lmrnn.datasets.files import dataset_bytes
 from lmrnn.errors import ConfigError
 from lmrnn.study.config import load_config, validate_config

@@ -39,7 +39,7 @@ def test_a_block_is_the_product_of_its_axes():
 def test_names_say_where_a_cell_stands_in_the_grid():
     stem = cells()[0].stem
     assert stem.startswith("full/tasks2/trials4/seed0-")
-    assert len(stem.rsplit("-", 1)[1]) == 8
+    assert len(stem.rsplit("-", 1)[1]) == 16
 
 
 def test_a_wider_grid_keeps_the_old_cells():

@@ -6,8 +6,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lmrnn.study.cells import canonical_json
-from lmrnn.study.config import read_yaml, validate_config
+from lmrnn.study.config import resolve_config
 from lmrnn.datasets.files import dataset_bytes
+from lmrnn.datasets.spec import SPLITS
 from lmrnn.errors import LmrnnError
 from lmrnn.study.requirements import cell_memory_mb, check_limits
 from lmrnn.files.locks import take_part
@@ -15,13 +16,15 @@ from lmrnn.analysis import TABLES as ANALYSES
 from lmrnn.curves.maps import MAPS
 from lmrnn.curves.tables import TABLES
 from lmrnn.figures.registry import chapters, figures_of
-from lmrnn.study.grid import SPLITS, cells_of, dataset_path
+from lmrnn.study.grid import cells_of, dataset_path
+from lmrnn.study.old_names import take_over
 
 try:
-    for file in workflow.configfiles:
-        read_yaml(file)  # Snakemake has read it already, but takes a key that stands twice
-    STUDY = validate_config(config)
+    # read anew: Snakemake takes keys that stand twice, 010 for 8 and several files for one
+    STUDY = resolve_config(workflow.configfiles, workflow.config_settings.config_args, config)
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
+    if workflow.is_main_process:
+        take_over(CELLS.values(), STUDY["results"], sys.stderr)
 except LmrnnError as error:
     raise WorkflowError(str(error))
 
@@ -31,6 +34,8 @@ if workflow.is_main_process:
     if cleared:
         print("an earlier run was killed: its locks are cleared away", file=sys.stderr)
 
+config.clear()
+config.update(STUDY)  # for the scripts of the jobs
 RESULTS = str(Path(STUDY["results"]))  # as `lmrnn status` writes it, without a slash at its end or doubled
 FOLDER = f"{RESULTS}/{STUDY['study']}"
 
@@ -91,5 +96,5 @@ def study_outputs():
 
 
 wildcard_constraints:
-    cell=r".+/seed\d+-[0-9a-f]{8}",
+    cell=r".+/seed\d+-[0-9a-f]{16}",
     dataset=r".+",

@@ -24,6 +24,11 @@ def prune_task(base: Path, task: Task) -> None:
             submission.parent.rmdir()
 
 
+def remove_submission(base: Path, folder: str) -> None:
+    """Remove a submission's folder of which the cluster has taken nothing."""
+    shutil.rmtree(base / folder, ignore_errors=True)
+
+
 def prune_all(
     base: Path, entries: dict[str, Entry], submissions: dict[str, list[Task]], alive: Container[tuple[str, int]] = ()
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import socket
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ from snakemake_executor_plugin_submitit.identity import (
 from snakemake_executor_plugin_submitit.ledger import DONE, INTERRUPTED, OPEN, Entry, Ledger, Task, folder_in_use
 from snakemake_executor_plugin_submitit.outcome import Outcome
 from snakemake_executor_plugin_submitit.packing import Jobs, PackBuilder, grouped, threads_of
-from snakemake_executor_plugin_submitit.pruning import prune_all
+from snakemake_executor_plugin_submitit.pruning import prune_all, remove_submission
 from snakemake_executor_plugin_submitit.resources import Request, packed, request, together
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
@@ -204,7 +203,7 @@ class Submitter:
             for key in task.keys:
                 self.note_end(task, key, Outcome(INTERRUPTED, f"waits for room: {' '.join(reason.split())}"))
                 self.latest.pop(key, None)
-        shutil.rmtree(self.base / folder, ignore_errors=True)
+        remove_submission(self.base, folder)
 
     def _names(self, packs: Sequence[Jobs]) -> tuple[str, str]:
         """Name and comment of an array, for people who look at the queue."""

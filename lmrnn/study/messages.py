@@ -84,12 +84,8 @@ def _homes(schema: Mapping[str, Any]) -> dict[str, str]:
     for key, section, rule in _keys(schema):
         axis = f", or as an axis {{grid: {{{key}: [...]}}}}" if section in _SETTINGS else ""
         home = f"it belongs to {section}: {{{section}: {{{key}: ...}}}}{axis}" if section else "it stands at top level"
-        for name in rule.get("x-also", ()):
-            homes[name] = (
-                f"that is {key!r} here ({rule['description']} {home})"
-                if "description" in rule
-                else (f"that is {key!r} here; {home}")
-            )
+        meaning = f" ({rule['description'].rstrip('.')})" if "description" in rule else ""
+        homes |= dict.fromkeys(rule.get("x-also", ()), f"that is {key!r} here{meaning}; {home}")
         homes[key] = home
     return homes
 

@@ -27,6 +27,7 @@ _NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]
 _TRUTH = {"true": True, "false": False}
 _SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _BASES = {"x": 16, "b": 2, "o": 8}
+_MOST_SHOWN = 10  # doubtful values in one message
 _LONGEST = 100  # of a number that somebody wrote
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = "allowed: plain values, lists and mappings"
@@ -138,6 +139,7 @@ class _Values:
         self.name, self.loader, self.line_numbers = name, loader, line_numbers
         self.places: dict[Key, str] = {}
         self.texts: dict[Key, str] = {}
+        self.doubtful: list[str] = []
 
     def value(self, node: yaml.Node, key: Key) -> Any:
         """The value of a node, which stands under this key."""
@@ -172,7 +174,7 @@ class _Values:
         return node.value
 
     def _scalar(self, node: yaml.ScalarNode, key: Key) -> Any:
-        """The value of a scalar whose reading nobody doubts."""
+        """The value of a scalar; one that two readers would read differently is noted as doubtful."""
         self.texts[key] = text = node.value
         tag, written = node.tag.removeprefix(_TAG), brief(node.value, True)
         if tag == "str" and (node.style is not None or self._said_to_be_text(text)):
@@ -190,7 +192,8 @@ class _Values:
             raise self._refused(node, key, f"has the tag {brief(node.tag, True)}; {_PLAIN}")
         reads = {"timestamp": "a date", "value": "a default value"}.get(tag, f"of type {tag}")
         what = misread(text) or f"YAML reads it as {reads}; write '{written}' in quotes where text is meant"
-        raise self._refused(node, key, f"is {written}: {what}")
+        self.doubtful.append(str(self._refused(node, key, f"is {written}: {what}")))
+        return None
 
     def _said_to_be_text(self, text: str) -> bool:
         """Whether a plain scalar is text only because its tag, !!str, says so."""
@@ -213,6 +216,9 @@ def parse(text: str, name: str, key: Key = (), line_numbers: bool = True) -> tup
         raise ConfigError(f"{name}: not a configuration: lists or mappings too deep in each other") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: {_explain(error)}") from error
+    if values.doubtful:
+        more = len(values.doubtful) - _MOST_SHOWN
+        raise ConfigError("\n".join([*values.doubtful[:_MOST_SHOWN], *([f"and {more} more"] if more > 0 else [])]))
     return value, Source(name, values.places, values.texts)
 
 

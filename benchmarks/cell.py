@@ -20,8 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.generation import neurogym_python
-from lmrnn.datasets.generation import Dataset, generate
-from lmrnn.datasets.spec import DatasetSpec
+from lmrnn.datasets import Dataset, DatasetSpec, generate
 from lmrnn.tasks import battery_names
 from lmrnn.training.train import Compute, train
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from lmrnn.datasets.files import DatasetSpec, generate
+from lmrnn.datasets import DatasetSpec, generate
 from lmrnn.tasks import battery_names
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.train import Compute, Training

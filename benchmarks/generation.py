@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmrnn.datasets.files import DatasetSpec, dataset_bytes
+from lmrnn.datasets import DatasetSpec, dataset_bytes
 from lmrnn.datasets.generation import fill_rows, trial_columns
 from lmrnn.tasks import CHANNELS, battery_names
 

@@ -17,13 +17,9 @@ import numpy as np
 import torch
 
 from benchmarks.usual import UsualStep
-from lmrnn.datasets.batches import Batch, PaddedBatches, StreamBatches, Trials
-from lmrnn.datasets.generation import generate
-from lmrnn.datasets.spec import DatasetSpec
-from lmrnn.networks import kernel
-from lmrnn.networks.connectivity import Connectivity, build_connectivity
-from lmrnn.networks.model import LMRNN
-from lmrnn.networks.paths import choose_path
+from lmrnn.datasets import DatasetSpec, generate
+from lmrnn.datasets.batches import Batch, PaddedBatches, StreamBatches, TrialTensors
+from lmrnn.networks import LMRNN, Connectivity, build_connectivity, choose_path, kernel
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
 from lmrnn.tasks import battery_names
@@ -35,10 +31,10 @@ ROUNDS, TRIALS, TASKS = 9, 64, 20
 RADII = {0.01: 3.65, 0.04: 7.2}  # at 4,096 neurons on a torus: 45 and 161 synapses a neuron
 
 
-def trials(per_task: int = 50) -> Trials:
+def trials(per_task: int = 50) -> TrialTensors:
     """Trials of the 20 tasks in memory."""
     spec = DatasetSpec("corrected", 100, tuple(battery_names(TASKS)), per_task, "train", 0)
-    return Trials.of(generate(spec))
+    return TrialTensors.of(generate(spec))
 
 
 def unpadded_batch(steps: int) -> Batch:

@@ -9,12 +9,11 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from lmrnn.datasets.files import Dataset, generate_dataset, load_dataset
-from lmrnn.datasets.spec import SPLITS
+from lmrnn.datasets import SPLITS, Dataset, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError
 from lmrnn.files.removal import remove_temporaries
 from lmrnn.files.storage import lock, write_text
-from lmrnn.networks.connectivity import network_size
+from lmrnn.networks import network_size
 from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
 from lmrnn.study.grid import Cell
 from lmrnn.study.old_names import take_over

@@ -39,10 +39,17 @@ def _params(trials: Trials, i: int) -> Params:
     return params
 
 
+def noise_sd(trials: Trials) -> np.ndarray:
+    """(S, 33): standard deviation of the noise at each entry, 0 where there is none."""
+    sd = np.zeros(trials.observations.size, np.float32)
+    sd[trials.noise.entry[:, None] + np.arange(trials.noise.width)] = trials.noise.sd
+    return sd.reshape(trials.observations.shape)
+
+
 def _rendered(name: str, params: Params, dt: int, definition: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     task = parse(name)
     trials = render(task, _draws(task, params), dt, definition)
-    return trials.obs, trials.labels, trials.noise_sd
+    return trials.observations, trials.labels, noise_sd(trials)
 
 
 def released(task: str, params: Params, dt: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -58,7 +65,7 @@ def corrected(task: str, params: Params, dt: int) -> tuple[np.ndarray, np.ndarra
 def _sampled(name: str, n: int, seed: int, dt: int, definition: str) -> tuple[Trials, list[tuple]]:
     task = parse(name)
     trials = sample(task, n, stream(seed, "reference", task.name), dt, definition)
-    return trials, [(trials.obs[trials.rows(i)], trials.labels[trials.rows(i)]) for i in range(n)]
+    return trials, [(trials.observations[trials.rows(i)], trials.labels[trials.rows(i)]) for i in range(n)]
 
 
 def sample_released(task: str, n: int, seed: int, dt: int = 100) -> list[tuple[np.ndarray, np.ndarray]]:

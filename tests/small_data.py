@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-CHANNELS = 33
+from lmrnn.tasks import CHANNELS
 
 
 def trial(task, steps, decision, answer, rng):
@@ -19,7 +19,7 @@ def trial(task, steps, decision, answer, rng):
 
 
 def dataset(n_tasks=2, trials_per_task=20, seed=0, decision=(2, 5), rest=(1, 4)):
-    """Trials of n_tasks easy tasks, task by task, with the fields of `lmrnn.datasets.files.Dataset`."""
+    """Trials of n_tasks easy tasks, task by task, with the fields of `lmrnn.datasets.Dataset`."""
     rng = np.random.default_rng(seed)
     observations, labels, columns = [], [], []
     for task in np.repeat(np.arange(n_tasks), trials_per_task):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lmrnn.tasks import POSITIONS
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-POSITIONS = 16
 RING_STEP = 2 * np.pi / POSITIONS
 _ENOUGH_POSITIONS = POSITIONS // 2
 

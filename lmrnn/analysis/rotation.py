@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from lmrnn.analysis.ring import (
-    POSITIONS,
     RING_STEP,
     Rotation,
     advances,
@@ -16,10 +15,8 @@ from lmrnn.analysis.ring import (
     share_of,
 )
 from lmrnn.analysis.runs import Run, answers_of, run_task
-from lmrnn.networks.model import LMRNN
-from lmrnn.tasks import Task, battery
-
-MS_PER_POSITION = 100  # int and seq move by one position on the ring in this time
+from lmrnn.networks import LMRNN
+from lmrnn.tasks import MS_PER_POSITION, POSITIONS, Task, battery
 
 
 def seq_positions(run: Run) -> tuple[np.ndarray, np.ndarray]:

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lmrnn.datasets.batches import Trials as TrialTensors
-from lmrnn.datasets.batches import padded_batch
-from lmrnn.networks.connectivity import build_connectivity
-from lmrnn.networks.model import LMRNN
-from lmrnn.networks.paths import choose_path, get_path
+from lmrnn.datasets.batches import TrialTensors, padded_batch
+from lmrnn.networks import LMRNN, build_connectivity, choose_path, get_path
 from lmrnn.seeds import stream
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import Task, Trials, battery, draw, render
@@ -102,7 +99,7 @@ def run_task(network: LMRNN, task: Task, rule: int, spec: dict, trials: int, see
     made = render(task, draw(task, trials, rng, spec["dt"], spec["definition"]), spec["dt"], spec["definition"])
     columns = {"start": made.start, "length": made.length, "task": np.full(trials, rule), "decision": made.decision}
     tensors = TrialTensors(
-        torch.from_numpy(made.obs),
+        torch.from_numpy(made.observations),
         torch.from_numpy(made.labels),
         **{name: np.asarray(column, np.int64) for name, column in columns.items()},
         n_tasks=network.n_tasks,

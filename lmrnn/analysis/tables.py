@@ -14,7 +14,7 @@ from lmrnn.analysis.runs import restore_network
 from lmrnn.analysis.units import unit_tables
 from lmrnn.curves.comparison import best_network, prepare
 from lmrnn.study.cells import CellResult
-from lmrnn.tasks.battery import task_count
+from lmrnn.tasks import task_count
 
 # Controls of the curves alone: looked into only where a study has no other networks.
 _ASIDE = ("small_world", "ring", "full_matched")

@@ -8,7 +8,7 @@ import pandas as pd
 from lmrnn.analysis.autapses import readout_lesions, self_weights, time_constants
 from lmrnn.analysis.clusters import cluster_units, modularity, normalised_variance, sheet_neighbours, task_variance
 from lmrnn.analysis.runs import moments, run_task
-from lmrnn.networks.model import LMRNN
+from lmrnn.networks import LMRNN
 from lmrnn.tasks import battery
 
 

@@ -26,7 +26,7 @@ from lmrnn.claims.speed import speed_rows
 from lmrnn.claims.verdicts import STATEMENTS
 from lmrnn.curves.comparison import prepare
 from lmrnn.curves.tables import threshold_times
-from lmrnn.tasks.battery import task_count
+from lmrnn.tasks import task_count
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult

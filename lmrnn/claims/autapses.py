@@ -11,12 +11,11 @@ import pandas as pd
 from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row
 from lmrnn.curves.comparison import best_network
 from lmrnn.curves.statistics import paired_interval, student_interval
-from lmrnn.tasks.battery import battery, task_count
-from lmrnn.tasks.drawing import spans
+from lmrnn.tasks import battery, spans, task_count
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
-    from lmrnn.tasks.battery import Task
+    from lmrnn.tasks import Task
 
 AT_PAR, FAR_BEHIND = -0.03, -0.20  # differences in decision accuracy
 _CONSTANT = ", constant delay"

@@ -13,7 +13,7 @@ from lmrnn.claims.speed import CONTROLS
 from lmrnn.claims.verdicts import SAME_SEEDS, claim_row
 from lmrnn.curves.comparison import best_rates
 from lmrnn.curves.tables import seed_trials_to_threshold
-from lmrnn.tasks.battery import task_count
+from lmrnn.tasks import task_count
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row
 from lmrnn.curves.statistics import mean_interval, student_interval
-from lmrnn.tasks.battery import task_count
+from lmrnn.tasks import task_count
 
 ON_TARGET = (0.8, 1.25)  # share of the target's rotation that counts as following it
 SOLVED = 0.5  # share of trials answered right from which networks count as solving a group of tasks

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmrnn.claims.ratios import Ratio, candidates, ratio_of_best
 from lmrnn.claims.verdicts import SAME_SEEDS, claim_row
-from lmrnn.tasks.battery import task_count
+from lmrnn.tasks import task_count
 
 # control: the kind of connectivity that takes the place of the full network
 CONTROLS = {"random of equal density": "random", "full with as many synapses": "full_matched"}

@@ -17,7 +17,7 @@ from snakemake_executor_plugin_submitit.identity import shown
 from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, FAILED, OPEN, Entry, Ledger
 from snakemake_executor_plugin_submitit.states import Phase, meaning
 
-from lmrnn.datasets.spec import SPLITS
+from lmrnn.datasets import SPLITS
 from lmrnn.errors import FileError
 from lmrnn.files.locks import is_held
 from lmrnn.study.cells import read_cell

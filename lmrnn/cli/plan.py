@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmrnn.cli.plan_cost import Cost, measured_cost
-from lmrnn.datasets.files import dataset_bytes
-from lmrnn.datasets.spec import SPLITS
+from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.grid import Cell
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmrnn.datasets.spec import SPLITS
+from lmrnn.datasets import SPLITS
 from lmrnn.study.grid import Cell
 
 _MEASURED_STEPS = (4, 12)
@@ -48,7 +48,7 @@ def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
         from dataclasses import replace
         from tempfile import TemporaryDirectory
 
-        from lmrnn.datasets.files import generate_dataset, load_dataset
+        from lmrnn.datasets import generate_dataset, load_dataset
         from lmrnn.training.train import Compute, train
 
         first, last = _MEASURED_STEPS

@@ -15,7 +15,7 @@ import pandas as pd
 
 from lmrnn.curves.comparison import CONNECTIVITY, FIRST_AXES, best_rates, choose_rate, course, groups_at_best, prepare
 from lmrnn.curves.statistics import DRAWS, crossing, mean_interval, median_interval
-from lmrnn.tasks.battery import battery_names
+from lmrnn.tasks import battery_names
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult

@@ -7,7 +7,7 @@ order. Every epoch's permutation has its own random stream: a position in an ord
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from lmrnn.seeds import stream
 
 if TYPE_CHECKING:
-    from lmrnn.datasets.files import Dataset
+    from lmrnn.datasets.generation import Dataset
 
 PADDING = -1  # label of a time step that is not in the loss
 
@@ -46,15 +46,10 @@ class Batch:
     lengths: Tensor
     decision: Tensor
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Batch:
-        """Copy on another device, or with observations of another floating-point type."""
-        moved = {name: getattr(self, name).to(device) for name in ("rule", "labels", "lengths", "decision")}
-        return replace(self, observations=self.observations.to(device, dtype), **moved)
-
 
 @dataclass(frozen=True, eq=False)
-class Trials:
-    """A dataset as tensors on the device that trains on it; see `lmrnn.datasets.files.Dataset` for the fields."""
+class TrialTensors:
+    """A dataset as tensors on the device that trains on it; see `lmrnn.datasets.Dataset` for the fields."""
 
     observations: Tensor  # (S, 33) float32
     labels: Tensor  # (S,) int8
@@ -65,7 +60,7 @@ class Trials:
     n_tasks: int
 
     @classmethod
-    def of(cls, dataset: Dataset, device: torch.device | str = "cpu") -> Trials:
+    def of(cls, dataset: Dataset, device: torch.device | str = "cpu") -> TrialTensors:
         """Trials of a dataset; on the CPU its observations are shared, not copied."""
         columns = {name: np.asarray(getattr(dataset, name), np.int64) for name in _COLUMNS}
         observations = torch.from_numpy(np.require(dataset.observations, np.float32, "CW"))
@@ -85,12 +80,12 @@ class Trials:
 _COLUMNS = ("start", "length", "task", "decision")
 
 
-def padded_batch(trials: Trials, index: np.ndarray) -> Batch:
+def padded_batch(trials: TrialTensors, index: np.ndarray) -> Batch:
     """Whole trials side by side, each padded to the longest.
 
     Parameters
     ----------
-    trials : Trials
+    trials : TrialTensors
         Where they come from.
     index : numpy.ndarray
         The trials, int64, (B,).
@@ -171,7 +166,7 @@ class PaddedBatches:
 
     Parameters
     ----------
-    trials : Trials
+    trials : TrialTensors
         The training set.
     batch_size : int
         B trials in a batch.
@@ -179,7 +174,7 @@ class PaddedBatches:
         Seed of the order.
     """
 
-    def __init__(self, trials: Trials, batch_size: int, seed: int) -> None:
+    def __init__(self, trials: TrialTensors, batch_size: int, seed: int) -> None:
         self.trials, self.batch_size = trials, batch_size
         self.order = Permutations(len(trials), seed, "order")
 
@@ -212,7 +207,7 @@ class StreamBatches:
 
     Parameters
     ----------
-    trials : Trials
+    trials : TrialTensors
         The training set.
     batch_size : int
         B parallel sequences.
@@ -222,7 +217,7 @@ class StreamBatches:
         Seed of the order.
     """
 
-    def __init__(self, trials: Trials, batch_size: int, sequence_length: int, seed: int) -> None:
+    def __init__(self, trials: TrialTensors, batch_size: int, sequence_length: int, seed: int) -> None:
         self.trials, self.sequence_length = trials, sequence_length
         self._start, self._length, self._task = trials.start, trials.length, trials.task
         self._of_task = [np.flatnonzero(self._task == task) for task in range(trials.n_tasks)]

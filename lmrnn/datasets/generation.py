@@ -209,7 +209,7 @@ def fill_rows(spec: DatasetSpec, observations: Any, labels: Any) -> None:
     row = 0
     for trials in _rendered(spec):
         rows = slice(row, row + len(trials.labels))
-        observations[rows] = trials.obs
+        observations[rows] = trials.observations
         labels[rows] = trials.labels.astype(np.int8)
         row = rows.stop
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from lmrnn.curves.maps import near_in_synapses
-from lmrnn.networks.connectivity import network_size
+from lmrnn.networks import network_size
 from lmrnn.study.grid import Cell
-from lmrnn.tasks.battery import battery
+from lmrnn.tasks import battery
 
 # In the order in which they are to be read. The report sorts them by name, hence the numbers that `chapters` adds.
 CHAPTERS = ("Claims", "Curves", "Heat maps", "Networks", "Cells and provenance")

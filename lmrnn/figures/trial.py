@@ -74,7 +74,7 @@ def draw_one(trials: Trials, trial: int, stem: Path | str, formats: tuple[str, .
         heights = [stop - start for start, stop in _GROUPS.values()]
         panels = figure.subplots(4, 1, sharex=True, height_ratios=[*np.maximum(heights, 2), 12])
         for axes, (name, (start, stop)) in zip(panels, _GROUPS.items(), strict=False):
-            image = _draw_channels(axes, name, trials.obs[rows, start:stop], end)
+            image = _draw_channels(axes, name, trials.observations[rows, start:stop], end)
         _draw_target(panels[3], trials.labels[rows], end)
         for axes in panels:
             for period in trials.periods(trial)[1:]:

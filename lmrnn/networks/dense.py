@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmrnn.datasets.batches import PADDING
+
 if TYPE_CHECKING:
     from lmrnn.datasets.batches import Batch
     from lmrnn.networks.model import LMRNN
-
-PADDING = -1
 
 
 def _weights(network: LMRNN) -> Tensor:

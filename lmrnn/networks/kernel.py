@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 
 from lmrnn.errors import ConfigError, ResourceError
-from lmrnn.networks.pairs import Pairs, Walk, pair_rows, walk
+from lmrnn.networks import PARAMETERS
+from lmrnn.networks.pairs import MOST_TOGETHER, Pairs, Walk, pair_rows, walk
+from lmrnn.tasks import CHANNELS, CLASSES
 
 if TYPE_CHECKING:
     from lmrnn.datasets.batches import Batch
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
 CODES = {"relu": 0, "softplus": 1, "tanh": 2}
-PARAMETERS = ("recurrent", "input", "rule", "bias", "readout", "readout_bias")
-CLASSES = 17
 _FAULTS = {-1: "the workspace is too small", -2: "a length is outside 1..T", -3: "a rule is not a task of the network"}
 _pointer, _long = ctypes.c_void_p, ctypes.c_int64
 
@@ -71,17 +71,30 @@ class _Library:
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
+        _check(library, path)
         library.lmrnn_variant_name.restype = ctypes.c_char_p
-        library.lmrnn_problem_bytes.restype = library.lmrnn_workspace_bytes.restype = _long
+        library.lmrnn_workspace_bytes.restype = _long
         library.lmrnn_workspace_bytes.argtypes = library.lmrnn_run.argtypes = (_pointer, ctypes.c_int, ctypes.c_int)
-        if library.lmrnn_problem_bytes() != ctypes.sizeof(_Problem):
-            raise OSError(f"{path} was compiled from other source than this file's: install the package again")
         self.run, self.workspace_bytes = library.lmrnn_run, library.lmrnn_workspace_bytes
         self.variants = [library.lmrnn_variant_name(i).decode() for i in range(library.lmrnn_variants())]
         wanted = os.environ.get("LMRNN_KERNEL_VARIANT", self.variants[-1])
         if wanted not in self.variants:
             raise ConfigError(f"LMRNN_KERNEL_VARIANT is {wanted!r}; this machine has: {', '.join(self.variants)}")
         self.variant = self.variants.index(wanted)
+
+
+def _check(library: ctypes.CDLL, path: Path) -> None:
+    """Refuse a library that was not compiled from the source beside this file, or is none of ours."""
+    try:
+        library.lmrnn_problem_bytes.restype = _long
+        same = library.lmrnn_problem_bytes() == ctypes.sizeof(_Problem)
+        if hasattr(library, "lmrnn_constants"):  # since 0.2
+            constants = (_long * 3).in_dll(library, "lmrnn_constants")
+            same = same and tuple(constants) == (CHANNELS, CLASSES, MOST_TOGETHER)
+    except (AttributeError, ValueError) as error:
+        raise OSError(f"{path} is another library: {error}") from error
+    if not same:
+        raise OSError(f"{path} was compiled from other source than this file's: install the package again")
 
 
 @cache

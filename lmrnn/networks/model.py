@@ -19,12 +19,11 @@ from torch import Tensor, nn
 
 from lmrnn.errors import ConfigError
 from lmrnn.networks.connectivity import Connectivity
+from lmrnn.tasks import CHANNELS, CLASSES
 
 if TYPE_CHECKING:
     from lmrnn.datasets.batches import Batch
 
-CHANNELS = 33  # fixation and two rings of 16
-CLASSES = 17  # fixate and 16 ring positions
 NONLINEARITIES = {"relu": torch.relu, "softplus": F.softplus, "tanh": torch.tanh}
 INITIALISATIONS = ("scaled_identity", "gaussian")
 

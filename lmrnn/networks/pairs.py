@@ -18,7 +18,7 @@ import numpy as np
 LARGEST_WHOLE, STRIP = 512, 128
 # Of networks of up to so many neurons, a time step's states and weights stay in the caches as they are.
 LARGEST_CACHED = 4096
-MOST_TOGETHER = 5  # MOST_TOGETHER in csrc/problem.h
+MOST_TOGETHER = 5  # the kernel has the same number
 # Of all strips, those that lie between the first and the last of the time steps that are computed together.
 LARGEST_WINDOW = 0.25
 

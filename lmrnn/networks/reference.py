@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmrnn.datasets.batches import PADDING
-from lmrnn.networks.model import CLASSES, NONLINEARITIES
+from lmrnn.networks.model import NONLINEARITIES
+from lmrnn.tasks import CLASSES
 
 if TYPE_CHECKING:
     from lmrnn.datasets.batches import Batch

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmrnn.networks import PARAMETERS
 from lmrnn.tasks import battery_names
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 STATUSES = ("completed", "diverged")
 MEASURES = ("decision_accuracy", "trial_accuracy", "final_step_accuracy", "fixation_break_rate")
 CLOCKS = ("training_seconds", "evaluation_seconds")
-PARAMETERS = ("recurrent", "input", "rule", "bias", "readout", "readout_bias")
 _COLUMNS = ("step", "trials", *CLOCKS, "loss", *MEASURES, "task_decision_accuracy")
 
 

@@ -15,9 +15,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from lmrnn.datasets.spec import DatasetSpec
+from lmrnn.datasets import DatasetSpec
 from lmrnn.errors import ConfigError, LmrnnError
-from lmrnn.networks.connectivity import complete_connectivity, connectivity_label, validate_connectivity
+from lmrnn.networks import complete_connectivity, connectivity_label, validate_connectivity
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import schema
 from lmrnn.study.layout import Layout

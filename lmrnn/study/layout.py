@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmrnn.datasets.spec import DatasetSpec
+from lmrnn.datasets import DatasetSpec
 
 STUDY_FILE = "study.json"
 # folders of results/ that belong to all studies, so that no study can have such a name

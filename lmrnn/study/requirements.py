@@ -9,15 +9,14 @@ from typing import Any
 
 import psutil
 
-from lmrnn.datasets.files import dataset_bytes
-from lmrnn.datasets.spec import SPLITS, DatasetSpec
+from lmrnn.datasets import SPLITS, DatasetSpec, dataset_bytes
 from lmrnn.errors import ResourceError
-from lmrnn.networks.connectivity import network_size
+from lmrnn.networks import network_size
 from lmrnn.study.grid import Cell, dataset_path
+from lmrnn.tasks import CHANNELS, CLASSES
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
 BASE_MB = 450
-_CHANNELS, _CLASSES = 33, 17
 # Longest trial of the battery in ms (dlydm and match with int: fixation, two stimuli, longest delay, 1 s decision).
 _LONGEST_TRIAL_MS = 3600
 
@@ -39,10 +38,10 @@ def cell_memory_mb(cell: Cell) -> int:
     neurons, synapses = network_size(spec["connectivity"], spec["network"]["neurons"], spec["seed"])
     # float32: weight, gradient, two Adam moments, a checkpoint's copy of three of them, indices in both orders
     parameters = synapses * (7 * 4 + 24)
-    parameters += neurons * (_CHANNELS + len(cell.tasks) + _CLASSES) * 7 * 4
+    parameters += neurons * (CHANNELS + len(cell.tasks) + CLASSES) * 7 * 4
     longest = training.get("sequence_length", _LONGEST_TRIAL_MS // spec["dt"])
     # states, their gradients, the drive, and copies in the kernel's layouts
-    activity = longest * max(training["batch_size"], 256) * (8 * neurons + 4 * (_CHANNELS + _CLASSES)) * 4
+    activity = longest * max(training["batch_size"], 256) * (8 * neurons + 4 * (CHANNELS + CLASSES)) * 4
     data = sum(dataset_bytes(cell.dataset(split)) for split in SPLITS)
     return BASE_MB + int((parameters + activity + 2 * data) / 1e6)
 

@@ -15,17 +15,20 @@ from lmrnn.tasks.battery import (
     battery_names,
     check_setting,
     parse,
+    task_count,
 )
-from lmrnn.tasks.drawing import Draws, Span, draw, join, spans
+from lmrnn.tasks.drawing import MS_PER_POSITION, POSITIONS, Draws, Span, draw, join, spans
 from lmrnn.tasks.rendering import add_noise, render, sample
-from lmrnn.tasks.trials import CHANNELS, CLASSES, Period, Trials, channel_names, period_names, periods_of
+from lmrnn.tasks.trials import CHANNELS, CLASSES, Period, Trials, period_names, periods_of
 
 __all__ = [
     "BASES",
     "CHANNELS",
     "CLASSES",
     "DEFINITIONS",
+    "MS_PER_POSITION",
     "PERIODS",
+    "POSITIONS",
     "Base",
     "Draws",
     "Period",
@@ -36,7 +39,6 @@ __all__ = [
     "battery",
     "battery_label",
     "battery_names",
-    "channel_names",
     "check_setting",
     "draw",
     "join",
@@ -46,4 +48,5 @@ __all__ = [
     "render",
     "sample",
     "spans",
+    "task_count",
 ]

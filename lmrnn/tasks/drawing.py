@@ -11,7 +11,8 @@ import numpy as np
 from lmrnn.errors import ConfigError
 from lmrnn.tasks.battery import BASES, PERIODS, Base, Task, check_setting
 
-POSITIONS = 16
+POSITIONS = 16  # on the ring
+MS_PER_POSITION = 100  # int and seq move by one position on the ring in this time
 DM_COHERENCES = (0.08, 0.16, 0.32, 0.64)
 DLYDM_STRENGTHS = (0.3, 0.6, 1.0)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lmrnn.tasks.battery import BASES, PERIODS, Task, check_setting
-from lmrnn.tasks.drawing import POSITIONS, Draws, draw
+from lmrnn.tasks.drawing import MS_PER_POSITION, POSITIONS, Draws, draw
 from lmrnn.tasks.trials import CHANNELS, Noise, Trials, windows
 
 BUMP_HEIGHT = 0.8
-MS_PER_POSITION = 100
 STIMULI = {
     "reach": ("stimulus",),
     "rt": ("decision",),
@@ -119,22 +118,22 @@ def render(task: Task, draws: Draws, dt: int = 100, definition: str = "corrected
     length = bounds[:, -1]
     start = np.cumsum(length) - length
 
-    obs = np.zeros((int(length.sum()), CHANNELS), np.float32)
-    obs[:, 0] = 1
-    labels = np.zeros(len(obs), np.int64)
+    observations = np.zeros((int(length.sum()), CHANNELS), np.float32)
+    observations[:, 0] = 1
+    labels = np.zeros(len(observations), np.int64)
     rows, owner, step = _runs(start + bounds[:, -2], draws.durations[:, -1])
-    obs[rows, 0] = 0
+    observations[rows, 0] = 0
     position, goes = _answer(task, draws, dt)
     moved = task.seq_sign * (dt * step // MS_PER_POSITION)
     labels[rows] = np.where(goes[owner], _label(position[owner] + moved, definition), 0)
 
     when = [names.index(name) for name in STIMULI[task.family]]
-    noise = _show(obs, start[:, None] + bounds[:, when], draws.durations[:, when], task, draws, dt, definition)
-    return Trials(task, definition, dt, draws, obs, labels, start, length, bounds, noise)
+    noise = _show(observations, start[:, None] + bounds[:, when], draws.durations[:, when], task, draws, dt, definition)
+    return Trials(task, definition, dt, draws, observations, labels, start, length, bounds, noise)
 
 
 def _show(
-    obs: np.ndarray, first: np.ndarray, steps: np.ndarray, task: Task, draws: Draws, dt: int, definition: str
+    observations: np.ndarray, first: np.ndarray, steps: np.ndarray, task: Task, draws: Draws, dt: int, definition: str
 ) -> Noise:
     """Write the stimuli, each from row `first` for `steps` steps (n, stimuli), and say where noise belongs."""
     rows, owner, _ = _runs(first.ravel(), steps.ravel())
@@ -146,7 +145,7 @@ def _show(
         channel = 1 + POSITIONS * (draws.columns["modality"][owner // shown.shape[1]] - 1)
     width = shown.shape[-1]
     entry = rows * CHANNELS + channel
-    windows(obs, width)[entry] = shown.reshape(-1, width)[owner]
+    windows(observations, width)[entry] = shown.reshape(-1, width)[owner]
     sd = dt**-0.5
     if task.family in ("reach", "rt"):
         return Noise(entry[:0], width, sd)
@@ -173,7 +172,7 @@ def add_noise(trials: Trials, rng: np.random.Generator) -> Trials:
     """
     noise = rng.standard_normal((len(trials.noise.entry), trials.noise.width), dtype=np.float32)
     noise *= np.float32(trials.noise.sd)
-    windows(trials.obs, trials.noise.width)[trials.noise.entry] += noise
+    windows(trials.observations, trials.noise.width)[trials.noise.entry] += noise
     return trials
 
 
@@ -206,7 +205,7 @@ def sample(task: Task, n: int, rng: np.random.Generator, dt: int = 100, definiti
     Examples
     --------
     >>> from lmrnn.tasks import parse
-    >>> sample(parse("go"), 2, np.random.default_rng(0)).obs.shape
+    >>> sample(parse("go"), 2, np.random.default_rng(0)).observations.shape
     (30, 33)
     """
     return add_noise(render(task, draw(task, n, rng, dt, definition), dt, definition), rng)

@@ -10,8 +10,8 @@ import numpy as np
 from lmrnn.tasks.battery import PERIODS, Task
 from lmrnn.tasks.drawing import POSITIONS, Draws
 
-CHANNELS = 1 + 2 * POSITIONS
-CLASSES = 1 + POSITIONS
+CHANNELS = 1 + 2 * POSITIONS  # fixation and two rings
+CLASSES = 1 + POSITIONS  # fixate, or a position on the ring
 
 
 class Period(NamedTuple):
@@ -55,7 +55,7 @@ class Trials:
         Time step in ms.
     draws : Draws
         Their parameters.
-    obs : numpy.ndarray
+    observations : numpy.ndarray
         (S, 33) float32: fixation, ring 1, ring 2; S time steps in all.
     labels : numpy.ndarray
         (S,) int64: 0 fixate, 1..16 position on the ring.
@@ -71,7 +71,7 @@ class Trials:
     definition: str
     dt: int
     draws: Draws = field(repr=False)
-    obs: np.ndarray = field(repr=False)
+    observations: np.ndarray = field(repr=False)
     labels: np.ndarray = field(repr=False)
     start: np.ndarray = field(repr=False)
     length: np.ndarray = field(repr=False)
@@ -86,15 +86,8 @@ class Trials:
         """(n,) int64: time step within the trial at which the decision begins."""
         return self.bounds[:, -2]
 
-    @property
-    def noise_sd(self) -> np.ndarray:
-        """(S, 33) float32: standard deviation of the noise at each entry, 0 where there is none."""
-        sd = np.zeros_like(self.obs)
-        windows(sd, self.noise.width)[self.noise.entry] = self.noise.sd
-        return sd
-
     def rows(self, trial: int) -> slice:
-        """Rows of one trial in `obs` and `labels`."""
+        """Rows of one trial in `observations` and `labels`."""
         return slice(int(self.start[trial]), int(self.start[trial] + self.length[trial]))
 
     def periods(self, trial: int) -> tuple[Period, ...]:
@@ -105,11 +98,6 @@ class Trials:
 def period_names(task: Task) -> tuple[str, ...]:
     """Names of the periods of a task's trials, in the order of time."""
     return PERIODS[task.family]
-
-
-def channel_names() -> tuple[str, ...]:
-    """Names of the 33 observation channels: ``fixation``, ``ring 1: 0`` .. ``ring 2: 15``."""
-    return ("fixation", *(f"ring {ring}: {position}" for ring in (1, 2) for position in range(POSITIONS)))
 
 
 def periods_of(task: Task, durations: np.ndarray) -> tuple[Period, ...]:

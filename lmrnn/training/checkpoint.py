@@ -25,7 +25,7 @@ import torch
 from lmrnn.errors import DamagedFileError
 from lmrnn.files import removal
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
-from lmrnn.networks.paths import PATHS
+from lmrnn.networks import PATHS
 from lmrnn.study.cells import canonical_json
 from lmrnn.training.checkpoint_checks import check_moment
 from lmrnn.training.provenance import Stopwatch, peak_memory_mb

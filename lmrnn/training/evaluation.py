@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmrnn.datasets.batches import Batch, Trials, padded_batch
-from lmrnn.networks.paths import choose_path, get_path
+from lmrnn.datasets.batches import Batch, TrialTensors, padded_batch
+from lmrnn.networks import choose_path, get_path
 
 if TYPE_CHECKING:
-    from lmrnn.datasets.files import Dataset
-    from lmrnn.networks.model import LMRNN
+    from lmrnn.datasets import Dataset
+    from lmrnn.networks import LMRNN
 
 FIXATE = 0
 BATCH_SIZE = 512  # trials of nearly equal length, so that little padding is computed
@@ -69,14 +69,16 @@ class Baseline:
     step_accuracy: float
 
 
-def evaluate(network: LMRNN, dataset: Dataset | Trials, path: str = "auto", batch_size: int = BATCH_SIZE) -> Measures:
+def evaluate(
+    network: LMRNN, dataset: Dataset | TrialTensors, path: str = "auto", batch_size: int = BATCH_SIZE
+) -> Measures:
     """Measure a network on every trial of a dataset.
 
     Parameters
     ----------
     network : LMRNN
         The network; its device is where it runs.
-    dataset : Dataset or Trials
+    dataset : Dataset or TrialTensors
         Of the battery that the network was made for.
     path : str
         Path of the recurrence, see `lmrnn.networks.paths`.
@@ -94,13 +96,13 @@ def evaluate(network: LMRNN, dataset: Dataset | Trials, path: str = "auto", batc
         On an unknown path.
     """
     device = network.bias.device
-    trials = dataset if isinstance(dataset, Trials) else Trials.of(dataset, device)
+    trials = dataset if isinstance(dataset, TrialTensors) else TrialTensors.of(dataset, device)
     logits = get_path(choose_path(network, device, path)).logits
     counts = [trial_counts(logits(network, batch), batch) for batch in _batches(trials, batch_size)]
     return _measures(torch.cat(counts, dim=1).cpu().numpy(), trials.n_tasks)
 
 
-def _batches(trials: Trials, batch_size: int) -> Iterator[Batch]:
+def _batches(trials: TrialTensors, batch_size: int) -> Iterator[Batch]:
     """Every trial once, those of similar length together."""
     order = np.argsort(np.asarray(trials.length), kind="stable")
     return (padded_batch(trials, order[begin : begin + batch_size]) for begin in range(0, len(order), batch_size))

@@ -17,12 +17,11 @@ from torch import Tensor
 
 from lmrnn.datasets.batches import Batch
 from lmrnn.errors import ResourceError
-from lmrnn.networks import dense
-from lmrnn.networks.paths import get_path
+from lmrnn.networks import dense, get_path
 from lmrnn.training.optimiser import Adam, clip, clip_unread
 
 if TYPE_CHECKING:
-    from lmrnn.networks.model import LMRNN
+    from lmrnn.networks import LMRNN
 
 MOST_SHAPES = 64  # shapes of batch that are captured; further ones are computed part by part
 

@@ -21,12 +21,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 import torch
 
-from lmrnn.datasets.batches import PaddedBatches, StreamBatches, Trials
+from lmrnn.datasets.batches import PaddedBatches, StreamBatches, TrialTensors
 from lmrnn.errors import ConfigError, Interrupted, ResourceError
 from lmrnn.files.removal import remove_temporaries
-from lmrnn.networks.connectivity import build_connectivity
-from lmrnn.networks.model import LMRNN
-from lmrnn.networks.paths import choose_path
+from lmrnn.networks import LMRNN, build_connectivity, choose_path
 from lmrnn.seeds import torch_seed
 from lmrnn.study.cells import MEASURES, CellResult
 from lmrnn.training import checkpoint as checkpoints
@@ -37,7 +35,7 @@ from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb, provenance
 from lmrnn.training.step import make_step
 
 if TYPE_CHECKING:
-    from lmrnn.datasets.files import Dataset
+    from lmrnn.datasets import Dataset
 
 COLUMNS = ("step", "trials", "training_seconds", "evaluation_seconds", "loss", *MEASURES, "task_decision_accuracy")
 
@@ -170,8 +168,8 @@ class Training:
         self.training_step = make_step(
             self.network, self.optimiser, self.settings["gradient_clip"], self.path, compute.cuda_graphs
         )
-        self.batches = _batches(self.settings, Trials.of(train_set, device), seed)
-        self.validation = Trials.of(validation_set, device)
+        self.batches = _batches(self.settings, TrialTensors.of(train_set, device), seed)
+        self.validation = TrialTensors.of(validation_set, device)
 
         self.step, self.diverged = 0, False
         self.loss_sum, self.loss_count = 0.0, 0  # since the last evaluation
@@ -270,7 +268,7 @@ def _resume(
     return None
 
 
-def _batches(settings: dict[str, Any], trials: Trials, seed: int) -> PaddedBatches | StreamBatches:
+def _batches(settings: dict[str, Any], trials: TrialTensors, seed: int) -> PaddedBatches | StreamBatches:
     """The layout that the cell asks for."""
     if settings["layout"] == "padded":
         return PaddedBatches(trials, settings["batch_size"], seed)

@@ -9,8 +9,7 @@ from lmrnn.analysis.rotation import rotations
 from lmrnn.analysis.runs import moments, restore_network, run_task
 from lmrnn.analysis.tables import analyse_study, choose_networks, summary
 from lmrnn.analysis.units import unit_tables
-from lmrnn.networks.connectivity import build_connectivity
-from lmrnn.networks.model import LMRNN
+from lmrnn.networks import LMRNN, build_connectivity
 from lmrnn.seeds import stream
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import parse, sample

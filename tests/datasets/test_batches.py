@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmrnn.datasets.batches import PaddedBatches, Permutations, StreamBatches, Trials, padded_batch
+from lmrnn.datasets.batches import PaddedBatches, Permutations, StreamBatches, TrialTensors, padded_batch
 from tests.small_data import dataset
 
 
@@ -26,7 +26,7 @@ def trial_of(data, index):
 def test_a_padded_batch_holds_the_trials_it_was_asked_for():
     data = dataset()
     index = np.array([3, 39, 0, 3])
-    batch = padded_batch(Trials.of(data), index)
+    batch = padded_batch(TrialTensors.of(data), index)
     assert batch.observations.shape == (data.length[index].max(), 4, 33)
     assert batch.observations.dtype == torch.float32
     assert batch.labels.dtype == batch.rule.dtype == batch.lengths.dtype == batch.decision.dtype == torch.int64
@@ -45,7 +45,7 @@ def test_a_padded_batch_holds_the_trials_it_was_asked_for():
 def test_a_dataset_is_not_changed_by_training_on_it():
     data = dataset()
     before = data.observations.copy(), data.labels.copy()
-    batches = PaddedBatches(Trials.of(data), 8, 0)
+    batches = PaddedBatches(TrialTensors.of(data), 8, 0)
     for _ in range(10):
         batches.next().observations.add_(1)
     assert np.array_equal(data.observations, before[0])
@@ -55,7 +55,7 @@ def test_a_dataset_is_not_changed_by_training_on_it():
 def test_read_only_arrays_are_taken():
     data = dataset()
     data.observations.flags.writeable = False
-    assert PaddedBatches(Trials.of(data), 8, 0).next().observations.shape[1] == 8
+    assert PaddedBatches(TrialTensors.of(data), 8, 0).next().observations.shape[1] == 8
 
 
 @given(n=st.integers(1, 30), sizes=st.lists(st.integers(1, 70), min_size=1, max_size=12), seed=st.integers(0, 2**32))
@@ -87,7 +87,7 @@ def test_epochs_and_seeds_differ():
 
 def test_padded_batches_lose_no_trial_at_the_end_of_an_epoch():
     data = dataset(trials_per_task=10)
-    batches = PaddedBatches(Trials.of(data), 8, 0)
+    batches = PaddedBatches(TrialTensors.of(data), 8, 0)
     seen = Counter(print_ for _ in range(5) for print_ in fingerprints(batches.next()))
     assert len(seen) == 20
     assert set(seen.values()) == {2}
@@ -100,7 +100,7 @@ def make(layout, trials, seed=0):
 
 @pytest.mark.parametrize("layout", ["padded", "stream"])
 def test_batches_go_on_from_any_position(layout):
-    trials = Trials.of(dataset(n_tasks=3))
+    trials = TrialTensors.of(dataset(n_tasks=3))
     for before in (0, 1, 5, 23):
         batches, resumed = make(layout, trials), make(layout, trials)
         for _ in range(before):
@@ -114,7 +114,7 @@ def test_batches_go_on_from_any_position(layout):
 
 @pytest.mark.parametrize("layout", ["padded", "stream"])
 def test_another_seed_is_another_order(layout):
-    trials = Trials.of(dataset())
+    trials = TrialTensors.of(dataset())
     assert not torch.equal(make(layout, trials, 0).next().labels, make(layout, trials, 1).next().labels)
 
 
@@ -136,7 +136,7 @@ def pieces(data, batch, column):
 
 def test_a_stream_is_whole_trials_end_to_end_the_last_one_cut():
     data = dataset(n_tasks=3)
-    batches = StreamBatches(Trials.of(data), 4, 25, 0)
+    batches = StreamBatches(TrialTensors.of(data), 4, 25, 0)
     begun = 0
     for _ in range(5):
         batch = batches.next()
@@ -155,7 +155,7 @@ def test_a_stream_is_whole_trials_end_to_end_the_last_one_cut():
 
 def test_a_stream_never_has_the_same_task_twice_in_a_row_and_all_tasks_equally_often():
     data = dataset(n_tasks=4)
-    batches = StreamBatches(Trials.of(data), 2, 400, 0)
+    batches = StreamBatches(TrialTensors.of(data), 2, 400, 0)
     tasks = [data.task[pieces(data, batches.next(), column)] for _ in range(3) for column in range(2)]
     assert all(np.all(np.diff(sequence) != 0) for sequence in tasks)
     counts = np.bincount(np.concatenate(tasks))
@@ -164,7 +164,7 @@ def test_a_stream_never_has_the_same_task_twice_in_a_row_and_all_tasks_equally_o
 
 def test_a_stream_takes_the_trials_of_a_task_in_turn():
     data = dataset(n_tasks=2, trials_per_task=5)
-    batches = StreamBatches(Trials.of(data), 1, 300, 0)
+    batches = StreamBatches(TrialTensors.of(data), 1, 300, 0)
     trials = np.array(pieces(data, batches.next(), 0))
     for task in range(2):
         own = trials[data.task[trials] == task]
@@ -174,5 +174,5 @@ def test_a_stream_takes_the_trials_of_a_task_in_turn():
 
 
 def test_a_stream_of_one_task_repeats_it():
-    batches = StreamBatches(Trials.of(dataset(n_tasks=1)), 2, 30, 0)
+    batches = StreamBatches(TrialTensors.of(dataset(n_tasks=1)), 2, 30, 0)
     assert torch.all(batches.next().rule == 0)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 DYING = """
 import os, signal, sys
 from lmrnn.datasets import generation
-from lmrnn.datasets.files import DatasetSpec, generate_dataset
+from lmrnn.datasets import DatasetSpec, generate_dataset
 
 def dying(trials, rng, add_noise=generation.add_noise, left=[int(sys.argv[3])]):
     left[0] -= 1

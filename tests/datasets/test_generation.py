@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrnn.datasets.files import Dataset, DatasetSpec, dataset_bytes, generate, generate_dataset
+from lmrnn.datasets import Dataset, DatasetSpec, dataset_bytes, generate, generate_dataset
 from lmrnn.datasets.generation import BLOCK, GENERATOR_VERSION
 from lmrnn.errors import ConfigError, TaskNameError
 from lmrnn.tasks import Draws, battery_names, parse, render
+from tests.reference_adapter import noise_sd
 
 NAMES = st.sampled_from(battery_names(126))
 SEEDS = st.integers(0, 2**40)
@@ -107,8 +108,8 @@ def test_columns_describe_the_trials(name, seed, definition, dt):
     np.testing.assert_array_equal(again.start, dataset.start)
     np.testing.assert_array_equal(again.length, dataset.length)
     np.testing.assert_array_equal(again.decision, dataset.decision)
-    quiet = again.noise_sd == 0
-    np.testing.assert_array_equal(again.obs[quiet], dataset.observations[quiet])
+    quiet = noise_sd(again) == 0
+    np.testing.assert_array_equal(again.observations[quiet], dataset.observations[quiet])
     assert dataset.periods(3) == again.periods(3)
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lmrnn.datasets.files import DatasetSpec, load_dataset
+from lmrnn.datasets import DatasetSpec, load_dataset
 from lmrnn.tasks import battery_names
 from tests.conftest import ROOT
 
@@ -18,7 +18,7 @@ KILLS = int(os.environ.get("LMRNN_SOAK_KILLS", "20"))
 KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
-from lmrnn.datasets.files import DatasetSpec, generate_dataset
+from lmrnn.datasets import DatasetSpec, generate_dataset
 
 spec, path, kills = DatasetSpec.from_json(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 

@@ -202,7 +202,7 @@ def test_a_trial_is_drawn_with_its_periods(tmp_path):
     with watched() as drawn:
         draw_one(trials, 1, tmp_path / "trial")
     panels = drawn[0].axes
-    np.testing.assert_array_equal(panels[2].images[0].get_array(), trials.obs[trials.rows(1), 17:].T)
+    np.testing.assert_array_equal(panels[2].images[0].get_array(), trials.observations[trials.rows(1), 17:].T)
     names = [text.get_text() for text in panels[0].texts]
     assert names == [period.name for period in trials.periods(1) if period.stop > period.start]
     assert smallest_font(drawn[0]) >= 7

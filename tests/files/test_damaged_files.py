@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lmrnn.datasets.files import generate_dataset, load_dataset
+from lmrnn.datasets import generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError, Interrupted, UnreadableFileError
 from lmrnn.steps import collect_cells, compute_curves, ensure_datasets, run_cell
 from lmrnn.study.cells import read_cell

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrnn.errors import ConnectivityError
-from lmrnn.networks.connectivity import (
+from lmrnn.networks import (
     build_connectivity,
     complete_connectivity,
     connectivity_label,

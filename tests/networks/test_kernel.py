@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 import hatch_build
 from lmrnn.datasets.batches import Batch
 from lmrnn.errors import ConfigError
-from lmrnn.networks import kernel, reference
-from lmrnn.networks.connectivity import build_connectivity
-from lmrnn.networks.model import LMRNN
+from lmrnn.networks import LMRNN, build_connectivity, kernel, reference
 from lmrnn.networks.pairs import pair_rows, walk
 from tests.networks.test_paths import distance, doubled, gradient, random_batch
 

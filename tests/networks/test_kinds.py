@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lmrnn.errors import ConnectivityError
 from lmrnn.figures.style import row_style
-from lmrnn.networks.connectivity import (
+from lmrnn.networks import (
     Connectivity,
     build_connectivity,
     complete_connectivity,

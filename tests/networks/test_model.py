@@ -1,6 +1,7 @@
 """The network's formula, its gradients and its initial weights."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,8 @@ import torch
 
 from lmrnn.datasets.batches import Batch
 from lmrnn.errors import ConfigError
-from lmrnn.networks import reference
-from lmrnn.networks.connectivity import Connectivity, build_connectivity
+from lmrnn.networks import PATHS, Connectivity, build_connectivity, choose_path, get_path, reference
 from lmrnn.networks.model import INITIALISATIONS, LMRNN, NONLINEARITIES
-from lmrnn.networks.paths import PATHS, choose_path, get_path
 
 PARAMETERS = {"recurrent", "input", "rule", "bias", "readout", "readout_bias"}
 
@@ -77,6 +76,11 @@ def test_two_steps_worked_out_by_hand(name, f, leak):
     assert loss.item() == pytest.approx(sum(nats) / 2, rel=1e-12)
 
 
+def wide(batch):
+    """The same batch in float64."""
+    return replace(batch, observations=batch.observations.double())
+
+
 def test_a_synapse_leads_from_pre_to_post():
     net = network({"kind": "local", "radius": 1.5}, 9)
     dense = net.recurrent_matrix()
@@ -88,7 +92,7 @@ def test_a_synapse_leads_from_pre_to_post():
 @pytest.mark.parametrize("nonlinearity", list(NONLINEARITIES))
 def test_gradients_agree_with_finite_differences(nonlinearity, leak):
     net = network({"kind": "local", "radius": 1.5}, 9, nonlinearity=nonlinearity, leak=leak).double()
-    batch = random_batch(steps=4, trials=2, lengths=[4, 3]).to(dtype=torch.float64)
+    batch = wide(random_batch(steps=4, trials=2, lengths=[4, 3]))
     state = torch.rand((2, 9), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     noise = torch.randn((4, 2, 9), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     reference.loss_and_gradients(net, batch, state, noise)
@@ -115,8 +119,8 @@ def test_gradients_are_overwritten_not_added_to():
 
 def test_padding_has_no_share_in_loss_and_gradients():
     net = network({"kind": "full"}, 9).double()
-    short = random_batch(steps=3, trials=2).to(dtype=torch.float64)
-    longer = random_batch(steps=6, trials=2).to(dtype=torch.float64)
+    short = wide(random_batch(steps=3, trials=2))
+    longer = wide(random_batch(steps=6, trials=2))
     padded = Batch(
         torch.cat([short.observations, longer.observations[3:]]),  # whatever stands there
         torch.cat([short.rule, longer.rule[3:]]),

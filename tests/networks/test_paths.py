@@ -3,6 +3,7 @@
 import copy
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -13,10 +14,17 @@ from hypothesis import strategies as st
 
 from lmrnn.datasets.batches import Batch
 from lmrnn.errors import ConfigError
-from lmrnn.networks import dense, kernel, pairs, reference
-from lmrnn.networks.connectivity import Connectivity, build_connectivity
-from lmrnn.networks.model import LMRNN
-from lmrnn.networks.paths import choose_path, get_path
+from lmrnn.networks import (
+    LMRNN,
+    Connectivity,
+    build_connectivity,
+    choose_path,
+    dense,
+    get_path,
+    kernel,
+    pairs,
+    reference,
+)
 
 # LMRNN_EXAMPLES: how many random problems; fewer where a slow build of the kernel runs them
 EXAMPLES = settings(
@@ -91,6 +99,11 @@ def random_batch(steps, trials, tasks, seed=0, padded=True):
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
+def wide(batch, dtype=torch.float64):
+    """The same batch with observations of another floating-point type."""
+    return replace(batch, observations=batch.observations.to(dtype))
+
+
 def distance(values, right):
     """Norm of the difference, relative to the norm of what is right (of 1e-3, where that is larger)."""
     return float((values.double() - right).norm() / right.norm().clamp(min=1e-3))
@@ -103,8 +116,8 @@ def gradient(network):
 
 def doubled(network, batch, *tensors):
     """The same problem in float64."""
-    wide = [None if tensor is None else tensor.double() for tensor in tensors]
-    return copy.deepcopy(network).double(), batch.to(dtype=torch.float64), *wide
+    doubles = [None if tensor is None else tensor.double() for tensor in tensors]
+    return copy.deepcopy(network).double(), wide(batch), *doubles
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -113,12 +126,12 @@ def doubled(network, batch, *tensors):
 @given(problem=problems())
 def test_losses_and_gradients_equal_the_reference(name, dtype, problem):
     network, batch, state, noise = problem
-    right, *wide = doubled(*problem)
-    right_loss = reference.loss_and_gradients(right, *wide)
+    right, *rest = doubled(*problem)
+    right_loss = reference.loss_and_gradients(right, *rest)
     cast = [None if tensor is None else tensor.to(dtype) for tensor in (state, noise)]
     network = network.to(dtype)
     with computing(name) as path:
-        loss = path.loss_and_gradients(network, batch.to(dtype=dtype), *cast)
+        loss = path.loss_and_gradients(network, wide(batch, dtype), *cast)
     assert distance(loss, right_loss) <= TOLERANCE[dtype]
     for (parameter, p), (_, q) in zip(network.named_parameters(), right.named_parameters(), strict=True):
         assert p.grad.shape == p.shape
@@ -144,7 +157,7 @@ def test_logits_and_states_equal_the_reference(name, problem):
 @pytest.mark.parametrize("nonlinearity", ["relu", "softplus", "tanh"])
 @pytest.mark.parametrize("name", ["reference", *FAST_PATHS])
 def test_gradients_are_what_the_loss_does_when_a_weight_moves(name, nonlinearity):
-    batch = random_batch(5, 3, 2, seed=1).to(dtype=torch.float64)
+    batch = wide(random_batch(5, 3, 2, seed=1))
     connectivity = build_connectivity({"kind": "random", "density": 0.5}, 6)
     network = LMRNN(connectivity, 2, nonlinearity, leak=0.6, initialisation="gaussian").double()
 
@@ -215,7 +228,7 @@ def test_the_dense_path_on_a_gpu_equals_the_cpu(problem):
     there = copy.deepcopy(network).cuda()
     moved = [None if tensor is None else tensor.cuda() for tensor in (state, noise)]
     loss = dense.loss_and_gradients(network, batch, state, noise)
-    loss_there = dense.loss_and_gradients(there, batch.to("cuda"), *moved)
+    loss_there = dense.loss_and_gradients(there, Batch(*(tensor.cuda() for tensor in vars(batch).values())), *moved)
     assert distance(loss_there.cpu(), loss.double()) <= 1e-5
     for p, q in zip(network.parameters(), there.parameters(), strict=True):
         assert distance(q.grad.cpu(), p.grad.double()) <= 1e-4

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lmrnn.cli.main import main as cli
-from lmrnn.datasets.files import dataset_bytes
+from lmrnn.datasets import dataset_bytes
 from lmrnn.errors import ConfigError
 from lmrnn.study.config import load_config, validate_config
 from lmrnn.study.grid import cells_of

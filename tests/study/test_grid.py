@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from lmrnn.errors import ConfigError, ConnectivityError
-from lmrnn.networks.connectivity import build_connectivity, network_size
+from lmrnn.networks import build_connectivity, network_size
 from lmrnn.study.cells import cells_table
 from lmrnn.study.config import complete, plain_schema, schema, validate_config
 from lmrnn.study.grid import cells_of, find_cell

@@ -149,11 +149,11 @@ def test_negative_number_of_trials():
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from(battery_names(126)), st.integers(0, 10**6), st.sampled_from([100, 20]))
 def test_given_parameters_render_to_the_sampled_trial(name, seed, dt):
-    for params, obs, labels in sample_corrected(name, 3, seed, dt, with_params=True):
+    for params, observations, labels in sample_corrected(name, 3, seed, dt, with_params=True):
         clean, expected, sd = corrected(name, params, dt)
         np.testing.assert_array_equal(labels, expected)
-        assert not (obs != clean)[sd == 0].any()
-        assert np.abs(obs - clean).max() < 6.5 * dt**-0.5
+        assert not (observations != clean)[sd == 0].any()
+        assert np.abs(observations - clean).max() < 6.5 * dt**-0.5
 
 
 def run_check(script, *arguments):

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lmrnn.datasets.batches import Trials, padded_batch
-from lmrnn.networks import reference
-from lmrnn.networks.connectivity import build_connectivity
-from lmrnn.networks.model import LMRNN
+from lmrnn.datasets.batches import TrialTensors, padded_batch
+from lmrnn.networks import LMRNN, build_connectivity, reference
 from lmrnn.training.evaluation import always_fixate, evaluate, trial_counts
 from tests.small_data import dataset
 
@@ -76,14 +74,14 @@ def test_measures_worked_out_by_hand(says):
 
 
 def test_counts_of_one_batch():
-    batch = padded_batch(Trials.of(hand_made()), np.arange(3))
+    batch = padded_batch(TrialTensors.of(hand_made()), np.arange(3))
     counts = trial_counts(logits_of([trial[2] for trial in TRIALS], 5), batch)
     assert counts.T.tolist() == [[0, 2, 2, 1, 2, 1], [0, 3, 2, 1, 1, 0], [1, 2, 1, 0, 3, 0]]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_time_steps_without_finite_logits_are_wrong(bad):
-    batch = padded_batch(Trials.of(hand_made()), np.arange(3))
+    batch = padded_batch(TrialTensors.of(hand_made()), np.arange(3))
     logits = logits_of([trial[2] for trial in TRIALS], 5)
     logits[:, :, 0] = bad
     counts = trial_counts(logits, batch)
@@ -114,7 +112,7 @@ def test_measures_do_not_depend_on_how_trials_are_put_together():
     network = LMRNN(build_connectivity({"kind": "full"}, 16), 3, generator=torch.Generator().manual_seed(1))
     whole = evaluate(network, data)
     for size in (1, 7, 1000):
-        parts = evaluate(network, Trials.of(data), batch_size=size)
+        parts = evaluate(network, TrialTensors.of(data), batch_size=size)
         for name, values in whole.per_task().items():
             assert np.array_equal(values, parts.per_task()[name]), (name, size)
 
@@ -122,7 +120,7 @@ def test_measures_do_not_depend_on_how_trials_are_put_together():
 def test_evaluation_leaves_the_network_alone():
     data = dataset()
     network = LMRNN(build_connectivity({"kind": "full"}, 16), 2)
-    reference.loss_and_gradients(network, padded_batch(Trials.of(data), np.arange(5)))
+    reference.loss_and_gradients(network, padded_batch(TrialTensors.of(data), np.arange(5)))
     before = {name: (p.clone(), p.grad.clone()) for name, p in network.named_parameters()}
     evaluate(network, data)
     for name, parameter in network.named_parameters():

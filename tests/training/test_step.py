@@ -5,10 +5,9 @@ import copy
 import pytest
 import torch
 
-from lmrnn.datasets.batches import Batch, Trials
+from lmrnn.datasets.batches import Batch, TrialTensors
 from lmrnn.errors import Interrupted, ResourceError
-from lmrnn.networks.connectivity import build_connectivity
-from lmrnn.networks.model import LMRNN
+from lmrnn.networks import LMRNN, build_connectivity
 from lmrnn.training import step as training_step
 from lmrnn.training.optimiser import Adam
 from lmrnn.training.step import CapturedStep, PlainStep, make_step
@@ -80,7 +79,7 @@ def test_a_captured_step_reads_each_batch_from_its_place(network, monkeypatch):
 
 def test_a_shape_is_captured_when_it_comes_again(monkeypatch):
     network = LMRNN(build_connectivity({"kind": "local", "radius": 2}, 25), 2)
-    trials, captures = Trials.of(dataset()), []
+    trials, captures = TrialTensors.of(dataset()), []
     step = CapturedStep(network, Adam(network.parameters(), 1e-3), 1.0, lambda f: captures.append(f) or f)
     monkeypatch.setattr(training_step, "MOST_SHAPES", 2)
     for trial_count, expected in ((3, 0), (4, 0), (3, 1), (3, 1), (4, 2), (5, 2), (5, 2)):

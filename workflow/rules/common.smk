@@ -7,8 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import resolve_config
-from lmrnn.datasets.files import dataset_bytes
-from lmrnn.datasets.spec import SPLITS
+from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.errors import LmrnnError
 from lmrnn.study.requirements import cell_memory_mb, check_limits
 from lmrnn.files.locks import take_part

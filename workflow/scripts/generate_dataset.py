@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lmrnn.cli.exits import logged
-from lmrnn.datasets.files import DatasetSpec, generate_dataset
+from lmrnn.datasets import DatasetSpec, generate_dataset
 
 with logged(snakemake.log[0]) as log:
     path = Path(snakemake.output[0])

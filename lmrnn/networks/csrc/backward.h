@@ -45,7 +45,7 @@ INLINE Cursor backward_panel(const Back *step, Cursor c, int64_t pairs, const in
     for (; pairs > 0; pairs--, advance(&c)) {
         const int64_t n0 = c.rows[0], n1 = c.rows[1] >= 0 ? c.rows[1] : n0;
         const REAL *w0 = s.readout + n0 * CLASS_ROWS, *w1 = s.readout + n1 * CLASS_ROWS;
-        if (large) ask_ahead(&c, s.delta, s.later, s.width, vectors);
+        if (large) prefetch_ahead(&c, s.delta, s.later, s.width, vectors);
         vec first[4] = {{0}}, second[4] = {{0}};
         for (int k = 0; k < CLASSES; k++)
             UNROLL for (int v = 0; v < vectors; v++) {

@@ -65,6 +65,8 @@ EXPORT const char *lmrnn_variant_name(int variant) { return variants[variant].na
 
 EXPORT int64_t lmrnn_problem_bytes(void) { return sizeof(Problem); }
 
+EXPORT const int64_t lmrnn_constants[] = {CHANNELS, CLASSES, MOST_TOGETHER};
+
 /* Bytes of workspace that lmrnn_run needs; `precision` is 0 for float, 1 for double. */
 EXPORT int64_t lmrnn_workspace_bytes(const Problem *p, int variant, int precision) {
     return fitting(p, variant, precision)->bytes[precision](p);

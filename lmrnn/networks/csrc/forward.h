@@ -58,12 +58,12 @@ INLINE void activate(const Step *s, int64_t at, vec z, const int nonlinearity) {
     vec f, slope = {0};
     if (nonlinearity == RELU) {
         f = relu(z);
-        slope = keep_positive(z, spread(1));
+        slope = keep_positive(z, broadcast(1));
     } else if (nonlinearity == TANH) {
         f = vtanh(z);
         slope = 1 - f * f;
     } else { /* the identity above 20, as torch.nn.functional.softplus has it */
-        vec e = keep(z <= spread(20), vexp(-absolute(z))), low = e / (1 + e);
+        vec e = keep(z <= broadcast(20), vexp(-absolute(z))), low = e / (1 + e);
         f = relu(z) + log1p_unit(e);
         slope = choose(z < (vec){0}, low, 1 - low);
     }
@@ -100,7 +100,7 @@ INLINE void start_row(const Step *s, int64_t n, const word *task, vec *sum, cons
     const REAL weight = s->input[n * CHANNELS];
     if (large && s->task) {
         const Table rule = read_table((const float *)s->rule + n * s->tasks, s->tasks);
-        const single bias = (single)spread(s->bias[n]);
+        const single bias = (single)broadcast(s->bias[n]);
         UNROLL for (int v = 0; v < vectors; v++) sum[v] = (vec)add_picked(bias, rule, task[v]);
     } else {
         UNROLL for (int v = 0; v < vectors; v++) sum[v] = load(s->base + n * s->width + v * LANES);
@@ -116,7 +116,7 @@ INLINE Cursor forward_panel(const Step *step, Cursor c, int64_t pairs, const int
     for (; pairs > 0; pairs--, advance(&c)) {
         const int64_t n0 = c.rows[0], n1 = c.rows[1];
         vec first[4], second[4] = {{0}};
-        if (large) ask_ahead(&c, s.after, s.before, s.width, vectors);
+        if (large) prefetch_ahead(&c, s.after, s.before, s.width, vectors);
         start_row(&s, n0, task, first, vectors, large);
         if (n1 >= 0) start_row(&s, n1, task, second, vectors, large);
         if (s.before) gather(c, s.before, s.width, vectors, first, second);
@@ -172,7 +172,7 @@ INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int64_t n0
     vec sum[6][4];
     UNROLL for (int c = 0; c < 6; c++)
         UNROLL for (int v = 0; v < vectors; v++)
-            sum[c][v] = starts ? spread(first + c < CLASSES ? bias[first + c] : 0)
+            sum[c][v] = starts ? broadcast(first + c < CLASSES ? bias[first + c] : 0)
                                : load(logits + (first + c) * b->width + v * LANES);
     for (int64_t n = n0; n < n1; n++) {
         const REAL *w = b->readout + n * CLASS_ROWS + first;
@@ -237,7 +237,7 @@ static void forward_wave(Block *b, int64_t t0, int64_t t1) {
 }
 
 /* Replace the logits of time step t by the gradient of the summed loss, times `scale`; return the summed loss. */
-static __attribute__((noinline)) double lose(const Block *b, int64_t t, REAL scale) {
+static __attribute__((noinline)) double step_loss(const Block *b, int64_t t, REAL scale) {
     const int64_t S = b->width;
     double loss = 0;
     for (int v = 0; v < b->live[t]; v++) {
@@ -245,19 +245,19 @@ static __attribute__((noinline)) double lose(const Block *b, int64_t t, REAL sca
         const int32_t *labels = b->label + t * S + v * LANES;
         vec most = load(logits), sum = {0}, label, own = {0};
         for (int i = 0; i < LANES; i++) label[i] = (REAL)labels[i];
-        for (int c = 1; c < CLASSES; c++) most = larger(most, load(logits + c * S));
+        for (int c = 1; c < CLASSES; c++) most = max(most, load(logits + c * S));
         for (int c = 0; c < CLASSES; c++) {
             vec x = load(logits + c * S) - most, e = vexp(x);
-            own += keep(label == spread((REAL)c), x);
+            own += keep(label == broadcast((REAL)c), x);
             sum += e;
             store(logits + c * S, e);
         }
-        vec counted = keep(label >= (vec){0}, spread(1)), factor = counted * scale / sum;
+        vec counted = keep(label >= (vec){0}, broadcast(1)), factor = counted * scale / sum;
         for (int c = 0; c < CLASSES; c++) {
-            vec target = keep(label == spread((REAL)c), spread(scale));
+            vec target = keep(label == broadcast((REAL)c), broadcast(scale));
             store(logits + c * S, load(logits + c * S) * factor - target);
         }
-        loss += (double)total(keep(label >= (vec){0}, vlog(sum) - own));
+        loss += (double)horizontal_sum(keep(label >= (vec){0}, vlog(sum) - own));
     }
     return loss;
 }

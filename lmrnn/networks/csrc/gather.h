@@ -4,7 +4,7 @@
 
 #include "block.h"
 
-/* How many pairs before a large network's rows are needed they are asked for: where nothing was near, a time step's
+/* How many pairs before a large network's rows are needed they are prefetched: where nothing was near, a time step's
  * states come from far, page by page, and the processor foresees only what follows within a page. */
 enum { FRESH_AHEAD = 8, ROWS_AHEAD = 3 };
 
@@ -13,12 +13,12 @@ typedef struct {
     const int32_t *rows, *counts, *columns;
     const REAL *weights;
     const int32_t *fresh, *fresh_counts; /* those of the pair FRESH_AHEAD pairs further on */
-    int64_t unasked;                     /* pairs whose fresh columns have not been asked for */
+    int64_t not_prefetched;              /* pairs whose fresh columns have not been prefetched */
 } Cursor;
 
 INLINE Cursor begin(const Pairs *pairs, const REAL *weights) {
     Cursor c = {pairs->rows, pairs->counts, pairs->columns, weights, pairs->fresh, pairs->fresh_counts, pairs->pairs};
-    for (int i = 0; i < FRESH_AHEAD && c.unasked > 0; i++, c.unasked--) c.fresh += *c.fresh_counts++;
+    for (int i = 0; i < FRESH_AHEAD && c.not_prefetched > 0; i++, c.not_prefetched--) c.fresh += *c.fresh_counts++;
     return c;
 }
 
@@ -70,18 +70,18 @@ INLINE void gather(Cursor c, const REAL *x, int64_t width, const int vectors, ve
     gather_run(c.columns + shared + own, c.counts[2], c.weights + 2 * shared + own, x, width, 1, vectors, both + 1);
 }
 
-INLINE void ask_for_row(const REAL *row, const int vectors, const int to_write) {
+INLINE void prefetch_row(const REAL *row, const int vectors, const int to_write) {
     UNROLL for (int v = 0; v < vectors; v++) __builtin_prefetch(row + v * LANES, to_write, 3);
 }
 
-/* Ask for the rows that a later pair writes to, and for those of x (null: none) that it is the first to use. */
-INLINE void ask_ahead(Cursor *c, const REAL *written, const REAL *x, int64_t width, const int vectors) {
+/* Prefetch the rows that a later pair writes to, and for those of x (null: none) that it is the first to use. */
+INLINE void prefetch_ahead(Cursor *c, const REAL *written, const REAL *x, int64_t width, const int vectors) {
     const REAL *ahead = written + (c->rows[0] + 2 * ROWS_AHEAD) * width;
-    ask_for_row(ahead, vectors, 1);
-    ask_for_row(ahead + width, vectors, 1);
-    if (!x || !c->unasked) return;
-    for (int32_t i = *c->fresh_counts++; i > 0; i--) ask_for_row(x + *c->fresh++ * width, vectors, 0);
-    c->unasked--;
+    prefetch_row(ahead, vectors, 1);
+    prefetch_row(ahead + width, vectors, 1);
+    if (!x || !c->not_prefetched) return;
+    for (int32_t i = *c->fresh_counts++; i > 0; i--) prefetch_row(x + *c->fresh++ * width, vectors, 0);
+    c->not_prefetched--;
 }
 
 /* Copy the vector of synapses into order of use. */

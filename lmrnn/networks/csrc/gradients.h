@@ -21,28 +21,29 @@ INLINE void dots(const REAL *const *d, const REAL *const *x, const int64_t *at_d
             UNROLL for (int r = 0; r < rows; r++) sum[r][c] += left[r] * right;
         }
     }
-    UNROLL for (int c = 0; c < columns; c++) UNROLL for (int r = 0; r < rows; r++) out[c * rows + r] += total(sum[r][c]);
+    UNROLL for (int c = 0; c < columns; c++)
+        UNROLL for (int r = 0; r < rows; r++) out[c * rows + r] += horizontal_sum(sum[r][c]);
 }
 
-/* Histories are asked for AHEAD pairs before they are needed: their time steps lie too far apart for the processor to
+/* Histories are prefetched AHEAD pairs before they are needed: their time steps lie too far apart for the processor to
  * foresee it. AT_A_TIME cache lines at a time: it waits for no more than some twenty at once. */
-enum { AHEAD = 1, AT_A_TIME = 12, MOST_ASKED = 16 };
+enum { AHEAD = 1, AT_A_TIME = 12, MOST_QUEUED = 16 };
 
 typedef struct {
-    const REAL *of[MOST_ASKED]; /* the first `left` are still to be asked for, the last of them from offset `next` on */
+    const REAL *of[MOST_QUEUED]; /* the first `left` are still to be prefetched, the last of them from offset `next` on */
     int64_t left, next;
-} Asking;
+} Queue;
 
 typedef struct {
     const REAL *h, *delta;
     const int64_t *at;
     int64_t count, width;
-    Asking *asking;
+    Queue *queue;
 } Products;
 
-/* Ask for up to `most` cache lines of the history whose turn it is. */
-INLINE void ask(const Products *p, int64_t most) {
-    Asking *a = p->asking;
+/* Prefetch up to `most` cache lines of the history whose turn it is. */
+INLINE void prefetch_queued(const Products *p, int64_t most) {
+    Queue *a = p->queue;
     if (!a->left) return;
     const REAL *history = a->of[a->left - 1];
     const int64_t end = a->next + most < p->count ? a->next + most : p->count;
@@ -52,10 +53,10 @@ INLINE void ask(const Products *p, int64_t most) {
     a->left -= end == p->count;
 }
 
-/* Add a history to those to be asked for; one that was begun, or one too many, is asked for at once. */
-INLINE void will_ask(const Products *p, const REAL *history) {
-    Asking *a = p->asking;
-    if (a->next || a->left == MOST_ASKED) ask(p, p->count);
+/* Add a history to those to be prefetched; one that was begun, or one too many, is prefetched at once. */
+INLINE void queue_history(const Products *p, const REAL *history) {
+    Queue *a = p->queue;
+    if (a->next || a->left == MOST_QUEUED) prefetch_queued(p, p->count);
     a->of[a->left++] = history;
 }
 
@@ -74,7 +75,7 @@ static REAL *run_dots(const Products *p, int64_t row0, int64_t row1, const int32
     const int rows = row1 >= 0 ? 2 : 1, most = rows == 2 ? 6 : 8;
     const REAL *d[2] = {p->delta + row0 * p->width, p->delta + (row1 >= 0 ? row1 : row0) * p->width}, *x[8];
     for (int portions = (count + most - 1) / most; portions > 0; portions--) {
-        ask(p, AT_A_TIME);
+        prefetch_queued(p, AT_A_TIME);
         const int now = (count + portions - 1) / portions;
         for (int c = 0; c < now; c++) x[c] = p->h + columns[c] * p->width;
         if (rows == 2) pair_dots(p, d, x, now, out);
@@ -115,7 +116,7 @@ static void row_sums(const Block *b, int64_t n) {
             sums[b->changes[i].s] = 0;
         }
     }
-    ((REAL *)b->p->grads.input)[n * CHANNELS] += total(on_even + on_odd);
+    ((REAL *)b->p->grads.input)[n * CHANNELS] += horizontal_sum(on_even + on_odd);
 }
 
 /* d loss / d readout of AT_ONCE neurons from n on: as many as the registers allow. */
@@ -142,16 +143,16 @@ static void readout_bias_gradient(const Block *b, int64_t listed) {
     for (int c = 0; c < CLASSES; c++) {
         vec sum = {0};
         for (int64_t i = 0; i < listed; i++) sum += load(b->dlogits + c * b->width + at_dlogits[i]);
-        bias[c] += total(sum);
+        bias[c] += horizontal_sum(sum);
     }
 }
 
-/* Have asked for what a pair is the first to use: its own deltas, the states of its fresh columns; returns what follows. */
-static const int32_t *will_ask_for_pair(const Block *b, const Products *p, int64_t pair, const int32_t *fresh) {
+/* Queue what a pair is the first to use: its own deltas, the states of its fresh columns; returns what follows. */
+static const int32_t *queue_pair(const Block *b, const Products *p, int64_t pair, const int32_t *fresh) {
     const Pairs *pairs = &b->p->rows;
     for (int r = 0; r < 2 && pairs->rows[2 * pair + r] >= 0; r++)
-        will_ask(p, b->delta + pairs->rows[2 * pair + r] * b->width);
-    for (int32_t i = pairs->fresh_counts[pair]; i > 0; i--) will_ask(p, b->h + *fresh++ * b->width);
+        queue_history(p, b->delta + pairs->rows[2 * pair + r] * b->width);
+    for (int32_t i = pairs->fresh_counts[pair]; i > 0; i--) queue_history(p, b->h + *fresh++ * b->width);
     return fresh;
 }
 
@@ -160,15 +161,15 @@ static const int32_t *will_ask_for_pair(const Block *b, const Products *p, int64
  * step counts for them only where there is an initial state. */
 static __attribute__((noinline)) void weight_gradients(const Block *b, int64_t listed) {
     const int64_t skip = b->p->initial_state ? 0 : b->live[0];
-    Asking asking = {.left = 0};
-    const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width, &asking};
+    Queue queue = {.left = 0};
+    const Products p = {b->h, b->delta, b->offsets + skip, listed - skip, b->width, &queue};
     Cursor c = begin(&b->p->rows, 0);
     REAL *out = b->weight_gradient;
     const int64_t pairs = b->p->rows.pairs;
     const int32_t *fresh = b->p->rows.fresh;
-    int64_t asked = large(b->p) ? 0 : pairs; /* a small network's history is in the cache anyway */
+    int64_t queued = large(b->p) ? 0 : pairs; /* a small network's history is in the cache anyway */
     for (int64_t pair = 0; pair < pairs; pair++, advance(&c)) {
-        for (; asked < pairs && asked <= pair + AHEAD; asked++) fresh = will_ask_for_pair(b, &p, asked, fresh);
+        for (; queued < pairs && queued <= pair + AHEAD; queued++) fresh = queue_pair(b, &p, queued, fresh);
         const int32_t *columns = c.columns;
         out = run_dots(&p, c.rows[0], c.rows[1], columns, c.counts[0], out);
         out = run_dots(&p, c.rows[0], -1, columns + c.counts[0], c.counts[1], out);

@@ -1,9 +1,10 @@
-/* What one call of the kernel is given: pointers and sizes. recurrence/kernel.py mirrors this structure in ctypes. */
+/* What one call of the kernel is given: pointers and sizes. networks/kernel.py mirrors this structure in ctypes. */
 #ifndef LMRNN_PROBLEM_H
 #define LMRNN_PROBLEM_H
 
 #include <stdint.h>
 
+/* kernel.py refuses a library whose CHANNELS, CLASSES and MOST_TOGETHER are not its own. */
 enum { CHANNELS = 33, RINGS = 32, CLASSES = 17, CLASS_ROWS = 18, WIDTH = 64 };
 enum { RELU = 0, SOFTPLUS = 1, TANH = 2 };
 enum { MOST_TOGETHER = 5 };

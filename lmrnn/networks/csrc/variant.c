@@ -44,7 +44,7 @@ static double finish_step(Block *b, int64_t t, REAL scale) {
     if (p->logits)
         transpose_out(b, b->dlogits + t * CLASS_ROWS * b->width, (REAL *)p->logits + t * p->batch * CLASSES, CLASSES,
                       trials_at(b, t));
-    return p->gradients ? lose(b, t, scale) : 0;
+    return p->gradients ? step_loss(b, t, scale) : 0;
 }
 
 static double run_forward(Block *b, REAL scale) {

@@ -30,7 +30,7 @@ INLINE vec load(const REAL *p) { return *(const vec *)p; }
 INLINE void store(REAL *p, vec x) { *(vec *)p = x; }
 INLINE vec load_loose(const REAL *p) { return *(const vec_loose *)p; }
 INLINE void store_loose(REAL *p, vec x) { *(vec_loose *)p = x; }
-INLINE vec spread(REAL x) { return x - (vec){0}; }
+INLINE vec broadcast(REAL x) { return x - (vec){0}; }
 
 /* Keep a value in a register: gcc would rather read it again from memory at each use, and loads are the bottleneck. */
 #if defined(__AVX512F__)
@@ -45,7 +45,7 @@ INLINE vec spread(REAL x) { return x - (vec){0}; }
 
 INLINE vec keep(mask m, vec x) { return (vec)((mask)x & m); } /* x where m, else 0 */
 INLINE vec choose(mask m, vec x, vec y) { return (vec)(((mask)x & m) | ((mask)y & ~m)); }
-INLINE vec absolute(vec x) { return keep(~(mask)spread((REAL)-0.0), x); }
+INLINE vec absolute(vec x) { return keep(~(mask)broadcast((REAL)-0.0), x); }
 
 /* max(x, 0) that passes a NaN on, as torch.relu does: a diverged network must show as one. */
 INLINE vec relu(vec x) {
@@ -85,9 +85,9 @@ INLINE void store_signs(char *to, vec x) { (void)to, (void)x; }
 INLINE vec keep_signs(const char *from, vec x) { return (void)from, x; }
 #endif
 
-INLINE vec larger(vec x, vec y) { return choose(x > y, x, y); }
+INLINE vec max(vec x, vec y) { return choose(x > y, x, y); }
 
-INLINE REAL total(vec x) {
+INLINE REAL horizontal_sum(vec x) {
 #if defined(__AVX512F__)
     return IS_FLOAT ? (REAL)_mm512_reduce_add_ps((__m512)x) : (REAL)_mm512_reduce_add_pd((__m512d)x);
 #else
@@ -186,7 +186,7 @@ INLINE vec vtanh(vec x) {
     if (!IS_FLOAT) return tanh_by_lane(x);
     vec size = absolute(x), e = vexp(size * -2), square = x * x;
     vec large = (1 - e) / (1 + e);
-    large = (vec)((mask)large | ((mask)x & (mask)spread((REAL)-0.0)));
+    large = (vec)((mask)large | ((mask)x & (mask)broadcast((REAL)-0.0)));
     vec y = (REAL)-5.70498872745e-3 * square + (REAL)2.06390887954e-2;
     y = y * square - (REAL)5.37397155531e-2;
     y = y * square + (REAL)1.33314422036e-1;

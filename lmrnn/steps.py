@@ -10,9 +10,10 @@ from typing import Any, TextIO
 import pandas as pd
 
 from lmrnn.datasets import SPLITS, Dataset, generate_dataset, load_dataset
-from lmrnn.errors import DamagedFileError
+from lmrnn.errors import DamagedFileError, UnreadableFileError, advice, reason
 from lmrnn.files.removal import remove_temporaries
 from lmrnn.files.storage import lock, write_text
+from lmrnn.files.tables import read_table, write_table, write_tables
 from lmrnn.networks import network_size
 from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
 from lmrnn.study.grid import Cell
@@ -114,24 +115,26 @@ def _finished(cell: Cell, path: Path, log: TextIO) -> str | None:
     return status
 
 
-def collect_cells(cells: Iterable[Cell], results: Path | str, table: Path | str) -> None:
-    """Write cells.csv, one tidy row per cell.
+def note_cells(files: Iterable[Path | str], output: Path | str) -> None:
+    """Write size and time of every cell's file, so that one file stands for all of them.
 
-    Parameters
-    ----------
-    cells : iterable of Cell
-        All cells of a study.
-    results : Path or str
-        Folder of results.
-    table : Path or str
-        The CSV file to write.
-
-    Raises
-    ------
-    DamagedFileError
-        Naming the first cell file that is not good.
+    Raises `UnreadableFileError` naming the first one that is missing.
     """
-    write_text(table, _table_of(cells, results).to_csv(index=False))
+    lines = []
+    for path in files:
+        try:
+            stat = os.stat(path)
+        except OSError as error:
+            raise UnreadableFileError(
+                path, f"this cell file cannot be found ({reason(error)})", advice(error)
+            ) from error
+        lines.append(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n")
+    write_text(output, "".join(lines))
+
+
+def collect_cells(cells: Iterable[Cell], results: Path | str, table: Path | str) -> None:
+    """Write cells.csv, one tidy row per cell; `DamagedFileError` names the first cell file that is not good."""
+    write_table(table, _table_of(cells, results))
 
 
 def _table_of(cells: Iterable[Cell], results: Path | str) -> pd.DataFrame:
@@ -146,28 +149,14 @@ def _table_of(cells: Iterable[Cell], results: Path | str) -> pd.DataFrame:
 
 
 def compute_curves(cells: Iterable[Cell], study: Mapping[str, Any], table: Path | str, outputs: Iterable[str]) -> None:
-    """Write the study's curves, one CSV file each.
+    """Write a study's curves from its cells and its cells.csv; the name of each output is the name of its curve.
 
-    Parameters
-    ----------
-    cells : iterable of Cell
-        All cells of the study.
-    study : mapping
-        Its complete configuration.
-    table : Path or str
-        Its cells.csv.
-    outputs : iterable of str
-        Files to write; the name of each is the name of its curve.
-
-    Raises
-    ------
-    DamagedFileError
-        Naming the first cell file that is not good.
+    `study` is the complete configuration. Raises `DamagedFileError` naming the first file that is not good.
     """
     from lmrnn.curves.tables import compute
 
     settings = study["curves"]["thresholds"], study["curves"]["bootstrap"]
-    _write_tables(compute(pd.read_csv(table), _results(cells, study), *settings), outputs)
+    write_tables(compute(read_table(table), _results(cells, study), *settings), outputs)
 
 
 def _results(cells: Iterable[Cell], study: Mapping[str, Any]) -> list[CellResult]:
@@ -175,82 +164,32 @@ def _results(cells: Iterable[Cell], study: Mapping[str, Any]) -> list[CellResult
     return [read_cell(cell.path(study["results"]), cell.spec, weights=False) for cell in cells]
 
 
-def _write_tables(tables: Mapping[str, pd.DataFrame], outputs: Iterable[str]) -> None:
-    """Write tables as CSV; the name of each file is the name of its table."""
-    for output in outputs:
-        write_text(output, tables[Path(output).stem].to_csv(index=False))
-
-
-def _read_table(path: Path | str) -> pd.DataFrame:
-    """A table as it was written; one without rows has no columns either."""
-    return pd.read_csv(path) if Path(path).read_text(encoding="utf-8").strip() else pd.DataFrame()
-
-
 def map_locality(times: Path | str, outputs: Iterable[str]) -> None:
-    """Write where locality helps: by learning rate and threshold, and at equal synapses.
-
-    Parameters
-    ----------
-    times : Path or str
-        The study's threshold_times.csv.
-    outputs : iterable of str
-        ``rate_threshold_map.csv`` and ``equal_synapses.csv``.
-    """
+    """Write where locality helps, by learning rate and threshold and at equal synapses, from threshold_times.csv."""
     from lmrnn.curves.maps import MAPS
 
-    table = _read_table(times)
-    _write_tables({name: make(table) for name, make in MAPS.items()}, outputs)
+    table = read_table(times)
+    write_tables({name: make(table) for name, make in MAPS.items()}, outputs)
 
 
 def analyse_networks(
     cells: Iterable[Cell], study: Mapping[str, Any], table: Path | str, outputs: Iterable[str]
 ) -> None:
-    """Look into the best network of each kind and write what is found.
+    """Look into the best network of each kind and write what is found; outputs are named after their tables.
 
-    Parameters
-    ----------
-    cells : iterable of Cell
-        All cells of the study.
-    study : mapping
-        Its complete configuration.
-    table : Path or str
-        Its cells.csv.
-    outputs : iterable of str
-        CSV files named after the tables of `lmrnn.analysis.tables.analyse_study`.
-
-    Raises
-    ------
-    DamagedFileError
-        Naming the first cell file that is not good.
+    `study` is the complete configuration, `table` its cells.csv. Raises `DamagedFileError` naming the first file that
+    is not good.
     """
     from lmrnn.analysis.tables import analyse_study
 
-    _write_tables(analyse_study(pd.read_csv(table), _results(cells, study), read_cell), outputs)
+    write_tables(analyse_study(read_table(table), _results(cells, study), read_cell), outputs)
 
 
 def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, log: TextIO | None = None) -> list[Path]:
-    """Look into chosen networks, apart from any study; tables and figures go to a folder.
+    """Look into chosen finished networks, apart from any study, and return the figures, which go to a folder.
 
-    Parameters
-    ----------
-    cells : list of Cell
-        Finished cells; of several of one kind the best is looked into.
-    results : Path or str
-        Folder of results.
-    folder : Path or str
-        Where the files go.
-    log : TextIO, optional
-        Where to say which networks were looked into and what was found; the standard output by default.
-
-    Returns
-    -------
-    list of Path
-        The figures.
-
-    Raises
-    ------
-    DamagedFileError
-        Naming the first cell file that is missing or not good.
+    Of several cells of one kind the best is looked into; `log`, by default the standard output, is told which and what
+    was found. Raises `DamagedFileError` naming the first cell file that is missing or not good.
     """
     from lmrnn.analysis.tables import analyse_study, choose_networks, summary
     from lmrnn.figures.registry import figures_of
@@ -264,7 +203,7 @@ def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, lo
     for line in summary(found):
         print(line, file=log)
     folder, drawn = Path(folder), []
-    _write_tables(found, [str(folder / f"{name}.csv") for name in found])
+    write_tables(found, [str(folder / f"{name}.csv") for name in found])
     for name, figure in figures_of(cells, claims=True).items():
         tables = [Path(table) for table in figure.tables]
         if all(table.parent.name == "analysis" for table in tables):
@@ -281,31 +220,18 @@ def measure_claims(
     claims: Path | str,
     page: Path | str,
 ) -> None:
-    """Measure the paper's claims and write them as a table and as a page.
+    """Measure the paper's claims on a study's cells and write them as a table and as a page.
 
-    Parameters
-    ----------
-    cells : iterable of Cell
-        All cells of the study.
-    study : mapping
-        Its complete configuration.
-    table, rotation : Path or str
-        Its cells.csv, and rotation.csv of `analyse_networks`.
-    claims, page : Path or str
-        CSV and HTML file to write.
-
-    Raises
-    ------
-    DamagedFileError
-        Naming the first cell file that is not good.
+    `study` is the complete configuration, `table` its cells.csv, `rotation` the table of `analyse_networks`. Raises
+    `DamagedFileError` naming the first file that is not good.
     """
     from lmrnn.claims import compute
     from lmrnn.claims.page import write_page
 
     thresholds = study["curves"]["thresholds"]
-    turned = _read_table(rotation)
-    found = compute(pd.read_csv(table), _results(cells, study), thresholds, rotation=turned if len(turned) else None)
-    write_text(claims, found.to_csv(index=False))
+    turned = read_table(rotation)
+    found = compute(read_table(table), _results(cells, study), thresholds, rotation=turned if len(turned) else None)
+    write_table(claims, found)
     write_page(found, page, study["study"])
 
 
@@ -313,4 +239,4 @@ def draw_figure(name: str, tables: Iterable[Path | str], png: Path | str, palett
     """Draw a figure of `lmrnn.figures.registry` from its CSV files, as PNG and, under the same name, as SVG."""
     from lmrnn.figures.registry import draw
 
-    draw(name, [_read_table(table) for table in tables], Path(png).with_suffix(""), palette)
+    draw(name, [read_table(table) for table in tables], Path(png).with_suffix(""), palette)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmrnn.datasets import DatasetSpec
+from lmrnn.files.removal import TRASH
 
 STUDY_FILE = "study.json"
 # folders of results/ that belong to all studies, so that no study can have such a name
@@ -29,8 +30,13 @@ class Study:
 
     @property
     def trained(self) -> Path:
-        """Newer than every cell's file: it stands for all of them."""
-        return self.folder / "inputs" / "trained"
+        """Size and time of every cell's file: it stands for all of them."""
+        return self.folder / "inputs" / "trained.tsv"
+
+    @property
+    def lock(self) -> Path:
+        """Shared by the processes that run the study."""
+        return self.folder / "inputs" / "running.lock"
 
     @property
     def cells(self) -> Path:
@@ -127,7 +133,7 @@ class Layout:
     @property
     def trash(self) -> Path:
         """Where removed files go first."""
-        return self.results / "trash"
+        return self.results / TRASH
 
     def study(self, name: str) -> Study:
         """Files of one study."""

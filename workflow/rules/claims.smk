@@ -1,58 +1,54 @@
 # The paper's claims, the map of where locality helps, and a look into the trained networks.
 rule analyse_networks:
     input:
-        table=f"{FOLDER}/cells.csv",
-        cells=CELL_FILES,
+        study=asked("study"),
+        table=str(FILES.cells),
     output:
-        expand(f"{FOLDER}/analysis/{{table}}.csv", table=ANALYSES),
+        [str(FILES.analysis(table)) for table in ANALYSES],
     log:
-        f"{RESULTS}/logs/{STUDY['study']}/analyse_networks.log",
+        str(FILES.log("analyse_networks")),
     benchmark:
-        f"{RESULTS}/benchmarks/{STUDY['study']}/analyse_networks.tsv"
+        str(FILES.benchmark("analyse_networks"))
     conda:
         "../envs/lmrnn.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    params:
-        cells=list(CELLS),
     script:
         "../scripts/analyse_networks.py"
 
 
 rule measure_claims:
     input:
-        table=f"{FOLDER}/cells.csv",
-        rotation=f"{FOLDER}/analysis/rotation.csv",
-        cells=CELL_FILES,
+        study=asked("study"),
+        asked=asked("curves"),
+        table=str(FILES.cells),
+        rotation=str(FILES.analysis("rotation")),
     output:
-        claims=f"{FOLDER}/claims.csv",
-        page=report(f"{FOLDER}/claims.html", caption="../report/claims.rst", category=CHAPTERS.get("Claims")),
+        claims=str(FILES.claims("csv")),
+        page=report(str(FILES.claims("html")), caption="../report/claims.rst", category=CHAPTERS.get("Claims")),
     log:
-        f"{RESULTS}/logs/{STUDY['study']}/measure_claims.log",
+        str(FILES.log("measure_claims")),
     benchmark:
-        f"{RESULTS}/benchmarks/{STUDY['study']}/measure_claims.tsv"
+        str(FILES.benchmark("measure_claims"))
     conda:
         "../envs/lmrnn.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    params:
-        cells=list(CELLS),
-        thresholds=STUDY["curves"]["thresholds"],
     script:
         "../scripts/measure_claims.py"
 
 
 rule map_locality:
     input:
-        f"{FOLDER}/curves/threshold_times.csv",
+        str(FILES.curve("threshold_times")),
     output:
-        expand(f"{FOLDER}/curves/{{table}}.csv", table=MAPS),
+        [str(FILES.curve(table)) for table in MAPS],
     log:
-        f"{RESULTS}/logs/{STUDY['study']}/map_locality.log",
+        str(FILES.log("map_locality")),
     benchmark:
-        f"{RESULTS}/benchmarks/{STUDY['study']}/map_locality.tsv"
+        str(FILES.benchmark("map_locality"))
     conda:
         "../envs/lmrnn.yaml"
     resources:

@@ -15,7 +15,8 @@ from lmrnn.analysis import TABLES as ANALYSES
 from lmrnn.curves.maps import MAPS
 from lmrnn.curves.tables import TABLES
 from lmrnn.figures.registry import chapters, figures_of
-from lmrnn.study.grid import cells_of, dataset_path
+from lmrnn.study.grid import cells_of
+from lmrnn.study.layout import Layout
 from lmrnn.study.old_names import take_over
 
 try:
@@ -35,8 +36,8 @@ if workflow.is_main_process:
 
 config.clear()
 config.update(STUDY)  # for the scripts of the jobs
-RESULTS = str(Path(STUDY["results"]))  # as `lmrnn status` writes it, without a slash at its end or doubled
-FOLDER = f"{RESULTS}/{STUDY['study']}"
+LAYOUT = Layout(STUDY["results"])
+FILES = LAYOUT.study(STUDY["study"])
 
 
 def check_machine():
@@ -49,9 +50,8 @@ def check_machine():
 
 @cache
 def dataset_name(spec):
-    """Path of a dataset below the folder of datasets, without its ending. Thousands of cells ask for the same few."""
-    path = dataset_path(spec, RESULTS)
-    return str(path.relative_to(Path(RESULTS) / "datasets").with_suffix(""))
+    """Name of a dataset. Thousands of cells ask for the same few."""
+    return LAYOUT.dataset_name(spec)
 
 
 def datasets_of_study():
@@ -61,7 +61,7 @@ def datasets_of_study():
 
 
 DATASETS = datasets_of_study()
-CELL_FILES = [f"{RESULTS}/cells/{stem}.h5" for stem in CELLS]
+CELL_FILES = [str(LAYOUT.cell(stem)) for stem in CELLS]
 FIGURES = figures_of(list(CELLS.values()), STUDY["claims"])
 CHAPTERS = chapters(FIGURES, STUDY["claims"])
 
@@ -75,23 +75,12 @@ def dataset_memory_mb(wildcards):
 def cell_data(wildcards):
     """The cell's datasets. ancient: their content is named by their path, so their age says nothing."""
     cell = CELLS[wildcards.cell]
-    return {split: ancient(f"{RESULTS}/datasets/{dataset_name(cell.dataset(split))}.h5") for split in SPLITS}
+    return {split: ancient(str(LAYOUT.dataset_named(dataset_name(cell.dataset(split))))) for split in SPLITS}
 
 
 def memory_of_cell(wildcards):
     """Memory of one training: interpreter and torch, its datasets, its network."""
     return cell_memory_mb(CELLS[wildcards.cell])
-
-
-def study_outputs():
-    """What the study leaves for its reader; the cells too, so that a deleted one is missed."""
-    return [
-        *CELL_FILES,
-        f"{FOLDER}/cells.csv",
-        *expand(f"{FOLDER}/curves/{{table}}.csv", table=TABLES),
-        *(expand(f"{FOLDER}/claims.{{ending}}", ending=("csv", "html")) if STUDY["claims"] else ()),
-        *expand(f"{FOLDER}/figures/{{figure}}.{{ending}}", figure=FIGURES, ending=("png", "svg")),
-    ]
 
 
 wildcard_constraints:

@@ -1,45 +1,57 @@
-# From the cells to one table, from the table to curves, from the curves to figures.
+# From the cells to one table, from the table to curves, from the curves to figures. Every rule has study.json as an
+# input, which it reads, and of its parts those that make what it has made stale (lmrnn/study/record.py).
+
+
+# One small file stands for all cells: what gathers them, maybe on a cluster, has one input instead of thousands.
+rule note_cells:
+    input:
+        asked=asked("cells"),
+        cells=CELL_FILES,
+    output:
+        str(FILES.trained),
+    log:
+        str(FILES.log("note_cells")),
+    conda:
+        "../envs/lmrnn.yaml"
+    script:
+        "../scripts/note_cells.py"
 
 
 rule collect_cells:
     input:
-        CELL_FILES,
+        study=asked("study"),
+        cells=str(FILES.trained),
     output:
-        report(f"{FOLDER}/cells.csv", caption="../report/cells.rst", category=CHAPTERS["Cells and provenance"]),
+        report(str(FILES.cells), caption="../report/cells.rst", category=CHAPTERS["Cells and provenance"]),
     log:
-        f"{RESULTS}/logs/{STUDY['study']}/collect_cells.log",
+        str(FILES.log("collect_cells")),
     benchmark:
-        f"{RESULTS}/benchmarks/{STUDY['study']}/collect_cells.tsv"
+        str(FILES.benchmark("collect_cells"))
     conda:
         "../envs/lmrnn.yaml"
     resources:
         mem_mb=1000,
         runtime=30,
-    params:
-        cells=list(CELLS),
     script:
         "../scripts/collect_cells.py"
 
 
 rule compute_curves:
     input:
-        table=f"{FOLDER}/cells.csv",
-        cells=CELL_FILES,
+        study=asked("study"),
+        asked=asked("curves"),
+        table=str(FILES.cells),
     output:
-        expand(f"{FOLDER}/curves/{{table}}.csv", table=TABLES),
+        [str(FILES.curve(table)) for table in TABLES],
     log:
-        f"{RESULTS}/logs/{STUDY['study']}/compute_curves.log",
+        str(FILES.log("compute_curves")),
     benchmark:
-        f"{RESULTS}/benchmarks/{STUDY['study']}/compute_curves.tsv"
+        str(FILES.benchmark("compute_curves"))
     conda:
         "../envs/lmrnn.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    params:
-        cells=list(CELLS),
-        thresholds=STUDY["curves"]["thresholds"],
-        bootstrap=STUDY["curves"]["bootstrap"],
     script:
         "../scripts/compute_curves.py"
 
@@ -51,18 +63,20 @@ for figure in FIGURES.values():
         name:
             f"draw_{figure.name}"
         input:
-            [f"{FOLDER}/{table}.csv" for table in figure.tables],
+            study=asked("study"),
+            asked=asked("drawing"),
+            tables=[str(FILES.table(table)) for table in figure.tables],
         output:
             png=report(
-                f"{FOLDER}/figures/{figure.name}.png",
+                str(FILES.figure(figure.name, "png")),
                 caption="../report/figure.rst",
                 category=CHAPTERS[figure.chapter],
             ),
-            svg=f"{FOLDER}/figures/{figure.name}.svg",
+            svg=str(FILES.figure(figure.name, "svg")),
         log:
-            f"{RESULTS}/logs/{STUDY['study']}/draw_{figure.name}.log",
+            str(FILES.log(f"draw_{figure.name}")),
         benchmark:
-            f"{RESULTS}/benchmarks/{STUDY['study']}/draw_{figure.name}.tsv"
+            str(FILES.benchmark(f"draw_{figure.name}"))
         conda:
             "../envs/lmrnn.yaml"
         resources:

@@ -4,11 +4,11 @@
 rule generate_dataset:
     # update: a finished file is recognised and kept when a run was killed before it could note the end
     output:
-        update(f"{RESULTS}/datasets/{{dataset}}.h5"),
+        update(str(LAYOUT.dataset_named("{dataset}"))),
     log:
-        f"{RESULTS}/logs/datasets/{{dataset}}.log",
+        str(LAYOUT.dataset_log("{dataset}")),
     benchmark:
-        f"{RESULTS}/benchmarks/datasets/{{dataset}}.tsv"
+        str(LAYOUT.dataset_benchmark("{dataset}"))
     conda:
         "../envs/lmrnn.yaml"
     resources:

@@ -6,11 +6,11 @@ rule train_cell:
     input:
         unpack(cell_data),
     output:
-        update(f"{RESULTS}/cells/{{cell}}.h5"),
+        update(str(LAYOUT.cell("{cell}"))),
     log:
-        f"{RESULTS}/logs/cells/{{cell}}.log",
+        str(LAYOUT.cell_log("{cell}")),
     benchmark:
-        f"{RESULTS}/benchmarks/cells/{{cell}}.tsv"
+        str(LAYOUT.cell_benchmark("{cell}"))
     conda:
         "../envs/lmrnn.yaml"
     threads: STUDY["compute"]["threads"]

@@ -2,9 +2,8 @@
 
 from lmrnn.cli.exits import logged
 from lmrnn.steps import collect_cells
-from lmrnn.study.config import validate_config
-from lmrnn.study.grid import cells_of
+from lmrnn.study.record import read_study
 
 with logged(snakemake.log[0]):
-    study = validate_config(snakemake.config)
-    collect_cells(cells_of(study), study["results"], snakemake.output[0])
+    study = read_study(snakemake.input.study)
+    collect_cells(study.cells, study.config["results"], snakemake.output[0])

@@ -2,10 +2,9 @@
 
 from lmrnn.cli.exits import logged
 from lmrnn.steps import measure_claims
-from lmrnn.study.config import validate_config
-from lmrnn.study.grid import cells_of
+from lmrnn.study.record import read_study
 
 with logged(snakemake.log[0]):
-    study = validate_config(snakemake.config)
+    study = read_study(snakemake.input.study)
     tables = snakemake.input.table, snakemake.input.rotation
-    measure_claims(cells_of(study), study, *tables, snakemake.output.claims, snakemake.output.page)
+    measure_claims(study.cells, study.config, *tables, snakemake.output.claims, snakemake.output.page)

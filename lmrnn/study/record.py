@@ -70,6 +70,8 @@ def note_study(
     changed, places = changes(study, config, cells), {"study": study.file}
     places |= {name: study.part(name) for name in PARTS}
     for name, text in changed.items():
+        if elsewhere is not None and name == "study" and study.file.exists():
+            continue  # nothing depends on its time or content, only on those of the parts
         if elsewhere is not None:
             places[name] = elsewhere / f"{study.folder.name}.{name}.json"
         write_text(places[name], text)

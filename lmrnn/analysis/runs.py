@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from lmrnn.datasets.batches import TrialTensors, padded_batch
-from lmrnn.networks import LMRNN, build_connectivity, choose_path, get_path
+from lmrnn.networks import LMRNN, Connectivity, choose_path, connectivity_label, get_path
 from lmrnn.seeds import stream
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import Task, Trials, battery, draw, render
@@ -64,7 +64,9 @@ def restore_network(result: CellResult) -> LMRNN:
     """
     spec = result.spec
     settings = dict(spec["network"])
-    connectivity = build_connectivity(spec["connectivity"], settings.pop("neurons"), spec["seed"])
+    del settings["neurons"]  # the network's own number may be another
+    pairs = result.weights["post"], result.weights["pre"]
+    connectivity = Connectivity(len(result.weights["bias"]), *pairs, connectivity_label(spec["connectivity"]))
     network = LMRNN(connectivity, len(battery(spec["tasks"])), **settings)
     with torch.no_grad():
         for name, parameter in network.named_parameters():

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lmrnn.errors import ConnectivityError
+from lmrnn.networks import masks as masks  # registers the kind of files
 from lmrnn.networks.kinds import KINDS, Kind, pairs_stream
 
 
@@ -115,8 +116,9 @@ def build_connectivity(spec: Mapping[str, Any] | str, neurons: int, seed: int = 
         (density, or radius and boundary of the local sheet of equal density; self_connections: each neuron surely has
         one to itself, else only by chance), ``small_world`` (radius, boundary, rewired: share of the synapses between
         different neurons that get another sender), ``ring`` (radius), ``full_matched`` (radius, boundary: full on as
-        many neurons as give about the synapses of that local sheet), or a kind of one's own. The name alone will do for
-        a kind without settings.
+        many neurons as give about the synapses of that local sheet), ``distance`` (length, density, profile
+        ``exponential`` or ``gaussian``, boundary, self_connections), ``file`` (path: see `lmrnn.networks.masks`), or a
+        kind of one's own. The name alone will do for a kind without settings.
     neurons : int
         Number of neurons N >= 1; a square number for kinds that lie on a sheet.
     seed : int

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from lmrnn.errors import ConnectivityError
-from lmrnn.networks.keys import COMMON, Key, digest
+from lmrnn.networks.keys import COMMON, Choice, Key, Number, digest
 from lmrnn.seeds import stream
 
 Pairs = tuple[np.ndarray, np.ndarray]  # post (E,), pre (E,), in any order
@@ -91,9 +91,10 @@ def kind(
 
     Each key has a default (``...``: must be given), or a `lmrnn.networks.keys.Key` that also says what is allowed. Keys
     that many kinds share (`COMMON`: radius, density, boundary, ...) are known with their ranges. Raises
-    ConnectivityError on a name that is taken by a kind of this file or unfit, and on a key named ``kind``.
+    ConnectivityError on a name that is taken by a kind of this package or unfit, and on a key named ``kind``.
     """
-    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,39}", name) or name in _BUILT_IN:
+    taken = name in KINDS and KINDS[name].pairs.__module__.startswith("lmrnn.")
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,39}", name) or taken:
         raise ConnectivityError(f"a kind named {name!r}: allowed are letters, digits and _, and no name that is taken")
     if "kind" in keys:
         raise ConnectivityError(f"kind {name}: a key named 'kind' is taken by the name of the kind")
@@ -108,9 +109,6 @@ def kind(
 def _key(name: str, given: object) -> Key:
     """The key of a name: as given, or known by its name, with the given default."""
     return given if isinstance(given, Key) else replace(COMMON.get(name, Key()), default=given)
-
-
-_BUILT_IN: tuple[str, ...] = ()  # while this file registers them
 
 
 def _local_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
@@ -163,13 +161,16 @@ def _autapse(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pa
 
 def _random_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
     """Exactly as many synapses as the density or the local sheet asks for."""
-    if "density" not in spec:
-        return _local_size(spec, neurons)
+    return _local_size(spec, neurons) if "density" not in spec else _dense_size(spec, neurons)
+
+
+def _dense_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
+    """Exactly as many synapses as the density asks for."""
     synapses = round(spec["density"] * neurons**2)
     if spec["self_connections"] and synapses < neurons:
         lowest = f"at least 1/neurons = {1 / neurons:.3g} with self_connections"
         what = f"density is {spec['density']!r}; allowed: {lowest}, or self_connections: false"
-        raise ConnectivityError(f"connectivity random: {what}")
+        raise ConnectivityError(f"connectivity {spec['kind']}: {what}")
     return neurons, synapses
 
 
@@ -241,6 +242,55 @@ def _small_world(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -
     return post, pre
 
 
+_PROFILE = Choice("exponential", texts=(("exponential", ""), ("gaussian", "gaussian")))
+_MOST_AT_ONCE = 4_000_000  # pairs whose distances are in memory together
+
+
+@kind(
+    *("distance", _dense_size),
+    length=Number(low=0, letter="l"),
+    density=...,
+    profile=_PROFILE,
+    boundary="open",
+    self_connections=True,
+)
+def _distance(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
+    """Exactly as many synapses as the density asks for, drawn one by one with weights that fall with distance.
+
+    The weight of a pair at distance d is exp(-d / length), or exp(-d^2 / (2 length^2)). Drawing without replacement is
+    taking the pairs with the largest log(weight) + Gumbel noise (Efraimidis and Spirakis 2006, Inf. Process. Lett. 97).
+    """
+    own = np.arange(neurons) if spec["self_connections"] else np.arange(0)
+    wanted = _dense_size(spec, neurons)[1] - len(own)
+    best, number = np.empty(0), np.empty(0, np.int64)
+    rows = max(1, _MOST_AT_ONCE // neurons)
+    for first in range(0, neurons, rows):
+        post = np.arange(first, min(first + rows, neurons))
+        score = _log_weight(spec, post, neurons) + rng.gumbel(size=(len(post), neurons))
+        if len(own):
+            score[np.arange(len(post)), post] = -np.inf
+        best = np.concatenate([best, score.ravel()])
+        number = np.concatenate([number, np.arange(first * neurons, (first + len(post)) * neurons)])
+        if len(best) > wanted:
+            kept = np.argpartition(-best, wanted)[:wanted] if wanted else slice(0)
+            best, number = best[kept], number[kept]
+    post, pre = np.divmod(number, neurons)
+    return np.concatenate([own, post]), np.concatenate([own, pre])
+
+
+def _log_weight(spec: dict[str, Any], post: np.ndarray, neurons: int) -> np.ndarray:
+    """Logarithm of the weight of each pair of these neurons and all senders, (len(post), N)."""
+    side = math.isqrt(neurons)
+    apart = np.abs(np.arange(side)[:, None] - np.arange(side))
+    if spec["boundary"] == "torus":
+        apart = np.minimum(apart, side - apart)
+    down, right = apart[post // side], apart[post % side]  # (len(post), side)
+    square = (down[:, :, None] ** 2 + right[:, None, :] ** 2).reshape(len(post), neurons)
+    if spec["profile"] == "gaussian":
+        return -square / (2 * spec["length"] ** 2)
+    return -np.sqrt(square) / spec["length"]
+
+
 def _near_along_ring(spec: dict[str, Any], neurons: int) -> np.ndarray:
     """Offsets to the neurons nearer than the radius, each neuron once."""
     offsets = np.arange(-((neurons - 1) // 2), neurons // 2 + 1)
@@ -265,6 +315,3 @@ def _matched_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
 def _full_matched(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Full on as many neurons as give about the synapses of the local sheet."""
     return _full(spec, _matched_size(spec, neurons)[0], rng)
-
-
-_BUILT_IN = tuple(KINDS)

@@ -17,7 +17,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from lmrnn.errors import ConfigError
+from lmrnn.errors import ConfigError, ConnectivityError
+from lmrnn.networks.masks import read_mask
 from lmrnn.study.messages import explain
 from lmrnn.study.reading import MOST_LEVELS, MOST_VALUES, Key, Source, number, parse, read, truth
 
@@ -130,6 +131,7 @@ def validate_config(config: object, source: Source | str = "config") -> Config:
         raise ConfigError(explain(error, source, schema()))
     for key, values in _lists(plain):
         _refuse_twice(values, key, source)
+    _find_masks(plain["grid"], source)
     return Config(_with_defaults(plain, schema()), source)
 
 
@@ -173,6 +175,23 @@ def _refuse_twice(values: list[Any], key: Key, source: Source) -> None:
         if said != index:
             what = f"names {source.text((*key, index), value)} twice (values {said + 1} and {index + 1} of the list)"
             raise ConfigError(f"{source.where((*key, index), key)} {what}; allowed: each value once")
+
+
+def _find_masks(grid: Sequence[Mapping[str, Any]], source: Source) -> None:
+    """Make the paths of masks, which are relative to the configuration, absolute, and read each file once."""
+    folder = Path(source.name).parent
+    for number_of_block, block in enumerate(grid):
+        for index, entry in enumerate(block["connectivity"]):
+            if isinstance(entry, dict) and entry.get("kind") == "file" and "path" in entry:
+                paths = entry["path"] if isinstance(entry["path"], list) else [entry["path"]]
+                found = [os.path.abspath(folder / os.path.expanduser(str(path))) for path in paths]
+                entry["path"] = found if isinstance(entry["path"], list) else found[0]
+                try:
+                    for path in found:
+                        read_mask(path)
+                except ConnectivityError as error:
+                    place = source.where(("grid", number_of_block, "connectivity", index, "path"))
+                    raise ConfigError(f"{place}: {error}") from error
 
 
 def _expanded(folder: str, source: Source) -> str:

@@ -22,6 +22,7 @@ from lmrnn.study.old_names import take_over
 try:
     # read anew: Snakemake takes keys that stand twice, 010 for 8 and several files for one
     STUDY = resolve_config(workflow.configfiles, workflow.config_settings.config_args, config)
+    config["grid"] = STUDY["grid"]  # what scripts are given: with the absolute paths of masks
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
     if workflow.is_main_process:
         take_over(CELLS.values(), STUDY["results"], sys.stderr)

@@ -1,0 +1,209 @@
+"""Synapses that a file lists: ``{kind: file, path: mask.npz}``.
+
+A file is read once, where the configuration names it. From there on a spec holds its name and the digest of its pairs,
+so that a changed file is another cell, and a moved one the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmrnn.errors import ConnectivityError
+from lmrnn.networks.keys import Key, digest, shown
+from lmrnn.networks.kinds import Pairs, kind
+
+FORMS = (
+    ".npy and .npz: a square matrix (in .npz named `mask`), not 0 where row i receives from column j; .npz also: whole "
+    "numbers `post` and `pre`, or what scipy.sparse.save_npz writes; .csv: a line `post,pre` and one such pair a line"
+)
+_BEGINNINGS = {".npy": b"\x93NUMPY", ".npz": b"PK"}
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Pairs of a file, sorted, each once; `neurons` is None where the file does not say how many there are."""
+
+    name: str
+    neurons: int | None
+    post: np.ndarray
+    pre: np.ndarray
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What a spec holds of it."""
+        content = np.stack([self.post, self.pre]).astype("<i8").tobytes()
+        sizes = {"neurons": self.neurons, "synapses": len(self.post)}
+        return {"name": self.name, "sha256": hashlib.sha256(content).hexdigest(), **sizes}
+
+
+_KNOWN: dict[str, Mask] = {}  # by digest: every mask that this process has read
+
+
+def read_mask(path: Path | str) -> dict[str, Any]:
+    """Read a mask and give what a spec holds of it: name, sha256 of its pairs, neurons (None: any) and synapses.
+
+    Raises ConnectivityError that names the file, and what is wrong with it or allowed.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ConnectivityError(f"connectivity file: {path} is no file; give the path of a mask")
+        stat = path.stat()
+        return dict(_read(path, stat.st_mtime_ns, stat.st_size))
+    except OSError as error:
+        raise ConnectivityError(f"connectivity file: {path} cannot be read: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=1000)
+def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
+    """As `read_mask`; kept, because a plan asks for the same file thousands of times."""
+    try:
+        neurons, post, pre = _csv(path) if path.suffix == ".csv" else _arrays(path)
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ConnectivityError(f"connectivity file: {path} is no mask: {error}; allowed: {FORMS}") from error
+    try:
+        mask = _checked(path.stem, neurons, post, pre)
+    except ValueError as error:
+        raise ConnectivityError(f"connectivity file: {path}: {error}") from error
+    _KNOWN[mask.spec["sha256"]] = mask
+    return mask.spec
+
+
+def _csv(path: Path) -> tuple[None, np.ndarray, np.ndarray]:
+    """Pairs of a table with the columns post and pre, in either order."""
+    with open(path, encoding="utf-8-sig") as lines:
+        header = [name.strip() for name in lines.readline().split(",")]
+        if sorted(header) != ["post", "pre"]:
+            raise ValueError(f"its first line is {','.join(header)[:80]!r}")
+        pairs = [line.split(",") for line in lines if line.strip()]
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return None, table[:, header.index("post")], table[:, header.index("pre")]
+
+
+def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray]:
+    """Pairs of a file of numpy or scipy."""
+    if path.suffix not in _BEGINNINGS:
+        raise ValueError(f"its name ends in {path.suffix!r}")
+    with open(path, "rb") as handle:
+        if not handle.read(6).startswith(_BEGINNINGS[path.suffix]):
+            raise ValueError(f"it is no {path.suffix} file")
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return _matrix(loaded)
+    with loaded as arrays:
+        if "format" in arrays:
+            return _sparse(dict(arrays))
+        if unknown := set(arrays) - {"mask", "post", "pre", "positions"}:
+            raise ValueError(f"it has an array named {min(unknown)!r}, which nothing here would use")
+        return _matrix(arrays["mask"]) if "mask" in arrays else (None, arrays["post"], arrays["pre"])
+
+
+def _matrix(matrix: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.dtype.kind not in "biuf":
+        raise ValueError(f"its array is of {matrix.dtype}, {matrix.shape}")
+    if matrix.dtype.kind == "f" and not np.isfinite(matrix).all():
+        raise ValueError("its matrix has numbers that are not finite")
+    return len(matrix), *np.nonzero(matrix)
+
+
+def _sparse(arrays: Mapping[str, np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
+    """Pairs of a matrix as scipy.sparse.save_npz writes it."""
+    form, (rows, columns) = bytes(arrays["format"].item()).decode(), arrays["shape"].tolist()
+    if rows != columns or form not in ("csr", "csc", "coo"):
+        raise ValueError(f"its matrix is {rows} by {columns}, in the form {form!r}; known are csr, csc and coo")
+    if form == "coo":
+        post, pre = arrays["row"], arrays["col"]
+    else:
+        major = np.repeat(np.arange(rows), np.diff(arrays["indptr"]))
+        post, pre = (major, arrays["indices"]) if form == "csr" else (arrays["indices"], major)
+    there = arrays["data"] != 0
+    return rows, post[there], pre[there]
+
+
+def _checked(name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray) -> Mask:
+    """The mask, sorted; refuses pairs that no network can have."""
+    post, pre = np.asarray(post), np.asarray(pre)
+    if post.ndim != 1 or post.shape != pre.shape or not {post.dtype.kind, pre.dtype.kind} <= set("iu"):
+        raise ValueError(f"post is of {post.dtype}, {post.shape}, pre of {pre.dtype}, {pre.shape}")
+    if len(post) and min(post.min(), pre.min()) < 0:
+        raise ValueError("a neuron has a negative number; they count from 0")
+    order = np.lexsort((pre, post))
+    post, pre = post[order].astype(np.int64), pre[order].astype(np.int64)
+    twice = np.flatnonzero((np.diff(post) == 0) & (np.diff(pre) == 0))
+    if len(twice):
+        first = twice[0]
+        raise ValueError(f"the pair post {post[first]}, pre {pre[first]} stands twice; allowed: each pair once")
+    return Mask(name, neurons, post, pre)
+
+
+def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a spec holds of a file: of the path where there is one, else what it says already."""
+    if said.get("path") is None:
+        if "sha256" not in said:
+            raise ConnectivityError("connectivity file: the key 'path' is missing: the file with the mask")
+        return {key: value for key, value in given.items() if key != "path"}
+    found = read_mask(str(said["path"]))
+    for key in found:
+        if key in said and said[key] != found[key]:
+            raise ConnectivityError(f"connectivity file: {said['path']} has {key} {found[key]}, not {said[key]}")
+    return found
+
+
+def _size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
+    """The file's synapses; refuses a network of another size."""
+    mask = _KNOWN.get(spec["sha256"])
+    least = 1 + max(int(mask.post.max()), int(mask.pre.max())) if mask and len(mask.post) else 1
+    if spec["neurons"] not in (None, neurons) or neurons < least:
+        needed = spec["neurons"] or f"{least} or more"
+        what = f"{spec['name']} is of {needed} neurons, network.neurons is {neurons}"
+        raise ConnectivityError(f"connectivity file: {what}")
+    return neurons, spec["synapses"]
+
+
+class _Digest(Key):
+    """The digest of the pairs, of which a label shows the first digits."""
+
+    def label(self, name: str, value: object) -> str:
+        """As many digits as tell files apart."""
+        return digest(str(value))
+
+
+class _Name(Key):
+    """The file's name without its folder and ending."""
+
+    def label(self, name: str, value: object) -> str:
+        """The name."""
+        return shown(value)
+
+
+class _Hidden(Key):
+    """What the digest says already."""
+
+    def label(self, name: str, value: object) -> str:
+        """Nothing."""
+        return ""
+
+
+@kind(
+    *("file", _size, _known),
+    path=_Hidden(None),
+    name=_Name(None),
+    sha256=_Digest(None),
+    neurons=_Hidden(None),
+    synapses=_Hidden(None),
+)
+def _file(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
+    """The pairs of the file."""
+    if spec["sha256"] not in _KNOWN:
+        what = f"the mask {spec['name']} with sha256 {spec['sha256'][:12]}... was not read here"
+        raise ConnectivityError(f"connectivity file: {what}; read the configuration that names its path first")
+    mask = _KNOWN[spec["sha256"]]
+    return mask.post, mask.pre

@@ -27,8 +27,8 @@ report: setup  ## one HTML file with claims, figures, tables and provenance; CON
 test: setup  ## the test suite, at most ten minutes
 	$(BIN)/pytest -n 2 --dist worksteal
 
-soak: setup  ## the long version of the interruption tests
-	LMRNN_SOAK_KILLS=100 $(BIN)/pytest -m soak
+soak: setup  ## the long version of the tests that interrupt and mutate
+	LMRNN_SOAK_KILLS=100 LMRNN_SOAK_MUTATIONS=4000 $(BIN)/pytest -m soak
 
 lint: setup
 	$(BIN)/ruff check .

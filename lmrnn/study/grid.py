@@ -21,7 +21,7 @@ from lmrnn.networks import complete_connectivity, connectivity_label, validate_c
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import schema
 from lmrnn.study.layout import Layout
-from lmrnn.study.reading import Key, Source
+from lmrnn.study.reading import Key, Source, brief
 from lmrnn.tasks import battery_names
 
 # Raised by hand when a change to the code makes the same spec mean another training.
@@ -119,7 +119,9 @@ def cells_of(config: Mapping[str, Any]) -> list[Cell]:
     names: dict[str, Cell] = {}
     for cell in cells:
         if names.setdefault(cell.stem, cell) is not cell:
-            raise ConfigError(f"two different cells have the name {cell.stem}: {cell.spec} and {names[cell.stem].spec}")
+            raise ConfigError(
+                f"two different cells have the name {cell.stem}: {cell.identity} and {names[cell.stem].identity}"
+            )
     return list(cells)
 
 
@@ -130,8 +132,8 @@ def _check_batteries(grid: Sequence[Mapping[str, Any]], where: Where) -> None:
         key = ("grid", number, "tasks")
         alone = [tasks for tasks in block["tasks"] if isinstance(tasks, str) and tasks != SEQ60]
         if len(alone) > 1:
-            names = ", ".join(alone)
-            each = ", ".join(f"[{name}]" for name in alone)
+            names = brief(", ".join(alone), True)
+            each = brief(", ".join(f"[{name}]" for name in alone), True)
             raise ConfigError(
                 f"{where(key)} lists the names {names}; write [[{names}]] for one battery of {len(alone)} tasks, or "
                 f"[{each}] for {len(alone)} batteries of one task each"
@@ -140,7 +142,7 @@ def _check_batteries(grid: Sequence[Mapping[str, Any]], where: Where) -> None:
             names = _check(where((*key, index)), battery_names, tasks)
             other = notations.setdefault(names, tasks)
             if other != tasks:
-                what = f"{tasks} and {other} are the same tasks, which would be trained twice; write them in one way"
+                what = f"{brief(tasks)} and {brief(other)} are the same tasks, trained twice; write them in one way"
                 raise ConfigError(f"{where((*key, index))}: {what}")
 
 
@@ -170,7 +172,7 @@ def _cell_spec(
 ) -> dict[str, Any]:
     """Whole spec of one cell; `place` is where its connectivity was written."""
     network, training = _settings(config, "network", axes), _settings(config, "training", axes)
-    where = f"{place}, {connectivity}"
+    where = f"{place}, {brief(connectivity)}"
     _check(where, validate_connectivity, connectivity, network["neurons"])
     if training["layout"] != "stream":
         del training["sequence_length"]  # without meaning there: two values of it are the same cell
@@ -212,7 +214,7 @@ def _expand_connectivity(entry: str | Mapping[str, Any], where: str) -> list[dic
         what = "the share of synapses that exist is called density here, e.g. {kind: random, density: 0.04}"
         raise ConfigError(f"{where}: unknown key 'sparsity'; {what}")
     choices = [value if isinstance(value, list) else [value] for value in entry.values()]
-    return [dict(zip(entry, values, strict=True)) for values in _product(f"{where}, {entry}", choices)]
+    return [dict(zip(entry, values, strict=True)) for values in _product(f"{where}, {brief(entry)}", choices)]
 
 
 def _product(where: str, axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
@@ -229,7 +231,7 @@ def _check(where: str, function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except LmrnnError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}: {brief(str(error), True, 1000)}") from error
 
 
 def find_cell(cells: list[Cell], wanted: str) -> Cell:

@@ -65,10 +65,10 @@ def _spellings(key: Key) -> tuple[Key, ...]:
     return (key, ("grid", *key[2:])) if key[:2] == ("grid", 0) else (key,)
 
 
-def brief(value: object, as_it_is: bool = False) -> str:
+def brief(value: object, as_it_is: bool = False, most: int = 120) -> str:
     """A value in a message, cut where it is long."""
     text = value if as_it_is and isinstance(value, str) and value.isprintable() else repr(value)
-    return text if len(text) <= 120 else f"{text[:100]} ... ({len(text)} characters)"
+    return text if len(text) <= most else f"{text[: most - 20]} ... ({len(text)} characters)"
 
 
 def number(text: str) -> int | float | None:

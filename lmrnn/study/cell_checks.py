@@ -16,27 +16,18 @@ if TYPE_CHECKING:
 STATUSES = ("completed", "diverged")
 MEASURES = ("decision_accuracy", "trial_accuracy", "final_step_accuracy", "fixation_break_rate")
 CLOCKS = ("training_seconds", "evaluation_seconds")
-_COLUMNS = ("step", "trials", *CLOCKS, "loss", *MEASURES, "task_decision_accuracy")
+COLUMNS = ("step", "trials", *CLOCKS, "loss", *MEASURES, "task_decision_accuracy")
 
 
 def check_result(result: CellResult) -> None:
-    """Refuse a result whose parts cannot be those of one training.
+    """Refuse a result whose parts cannot be those of one training; weights are checked where there are any.
 
-    Parameters
-    ----------
-    result : CellResult
-        As read; weights are checked where there are any.
-
-    Raises
-    ------
-    ValueError
-        Saying which part is wrong.
-    AttributeError, KeyError, TypeError, LmrnnError
-        When its spec is none.
+    Raises ValueError saying which part is wrong, and AttributeError, KeyError, TypeError or LmrnnError when its spec is
+    none.
     """
     if result.status not in STATUSES:
         raise ValueError(f"status {result.status!r} is none of {', '.join(STATUSES)}")
-    lacking = [name for name in _COLUMNS if name not in result.history]
+    lacking = [name for name in COLUMNS if name not in result.history]
     lacking += [f"test/{name}" for name in (*MEASURES, "always_fixate") if name not in result.test]
     if lacking:
         raise ValueError(f"it lacks {', '.join(lacking)}")
@@ -64,19 +55,9 @@ def _shares(values: np.ndarray) -> bool:
 
 
 def check_history(history: Mapping[str, np.ndarray], tasks: int) -> None:
-    """Refuse a history that has not one row per evaluation, from before the first step on.
+    """Refuse a history, (K,) each, that has not one row per evaluation from before the first step on.
 
-    Parameters
-    ----------
-    history : mapping of str to numpy.ndarray
-        (K,) each; ``task_decision_accuracy`` is (K, tasks).
-    tasks : int
-        Number of tasks.
-
-    Raises
-    ------
-    ValueError
-        Saying which column is wrong.
+    ``task_decision_accuracy`` is (K, tasks). Raises ValueError saying which column is wrong.
     """
     rows = len(np.atleast_1d(history["step"]))
     _demand(rows > 0, "its history is empty")

@@ -18,10 +18,10 @@ import pandas as pd
 
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
-from lmrnn.study.cell_checks import MEASURES, STATUSES, check_result
+from lmrnn.study.cell_checks import COLUMNS, MEASURES, STATUSES, check_result
 from lmrnn.study.config import complete
 
-__all__ = ["CELL_SCHEMA", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row", "cells_table"]
+__all__ = ["CELL_SCHEMA", "COLUMNS", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row", "cells_table"]
 __all__ += ["read_cell", "write_cell"]
 
 CELL_SCHEMA = 1
@@ -31,21 +31,12 @@ CELL_SCHEMA = 1
 class CellResult:
     """What one training left behind.
 
-    Parameters
-    ----------
-    spec : dict
-        The cell's whole spec (see `lmrnn.study.grid.Cell`).
-    status : str
-        ``completed`` or ``diverged`` (a loss that was not finite).
-    history : dict of str to numpy.ndarray
-        One entry per evaluation: ``step``, ``trials`` (seen so far), ``training_seconds``, ``evaluation_seconds``,
-        ``loss`` and the four measures on the validation set, each (K,); ``task_decision_accuracy`` is (K, tasks).
-    test : dict of str to numpy.ndarray
-        The four measures on the test set, one value per task, each (tasks,).
-    weights : dict of str to numpy.ndarray
-        Trained parameters by name, and the synapses ``pre`` and ``post``, each (E,).
-    provenance : dict
-        Versions, host, path of the recurrence, restarts, seconds, memory.
+    `spec` is the cell's whole spec (`lmrnn.study.grid.Cell`); `status` is ``completed`` or ``diverged`` (a loss that
+    was not finite). `history` has one entry per evaluation: ``step``, ``trials`` (seen so far), ``training_seconds``,
+    ``evaluation_seconds``, ``loss`` and the four measures on the validation set, each (K,), and
+    ``task_decision_accuracy``, (K, tasks). `test` holds the four measures on the test set, each (tasks,). `weights` are
+    the trained parameters by name and the synapses ``pre`` and ``post``, (E,). `provenance`: versions, host, path of
+    the recurrence, restarts, seconds, memory.
     """
 
     spec: dict[str, Any]
@@ -57,41 +48,12 @@ class CellResult:
 
 
 def canonical_json(value: object) -> str:
-    """JSON text that is the same for equal values.
-
-    Parameters
-    ----------
-    value : object
-        Anything JSON can hold.
-
-    Returns
-    -------
-    str
-        Keys sorted, no blanks; NaN and infinity are refused.
-
-    Raises
-    ------
-    ValueError
-        On a number that JSON cannot hold.
-    """
+    """JSON text that is the same for equal values: keys sorted, no blanks; raises ValueError on NaN and infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def write_cell(path: Path | str, result: CellResult) -> None:
-    """Write a cell's file, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file.
-    result : CellResult
-        What to write.
-
-    Raises
-    ------
-    ResourceError
-        When the disk is full.
-    """
+    """Write a cell's file, whole or not at all; raises ResourceError when the disk is full."""
 
     def fill(file: h5py.File) -> None:
         file.attrs["spec"] = canonical_json(result.spec)
@@ -106,26 +68,10 @@ def write_cell(path: Path | str, result: CellResult) -> None:
 
 
 def read_cell(path: Path | str, spec: Mapping[str, Any] | None = None, weights: bool = True) -> CellResult:
-    """Read a cell's file after checking it.
+    """A cell's result as it was written, after checking its file.
 
-    Parameters
-    ----------
-    path : Path or str
-        The file.
-    spec : mapping, optional
-        The spec that the file must hold.
-    weights : bool
-        Read the weights too (a table of many cells does without them).
-
-    Returns
-    -------
-    CellResult
-        As it was written.
-
-    Raises
-    ------
-    DamagedFileError
-        When the file is missing, foreign, truncated, changed, of another schema version, or of another cell.
+    With `spec` the file must hold that cell; without `weights` they are left out (a table of many cells does without).
+    Raises DamagedFileError when the file is missing, foreign, truncated, changed, or of another cell.
     """
     do = "Delete it and run the same command again: only this cell is trained anew"
     with open_h5(path, "cell", CELL_SCHEMA, do) as file:
@@ -167,25 +113,9 @@ def _best(values: np.ndarray) -> float:
 
 
 def cell_row(result: CellResult, label: str, neurons: int, synapses: int, file: str, cell_hash: str) -> dict[str, Any]:
-    """One row of cells.csv.
+    """One row of cells.csv: the axes of the grid, then the measures (averaged over tasks), then costs.
 
-    Parameters
-    ----------
-    result : CellResult
-        The cell's result.
-    label : str
-        Name of its connectivity, e.g. ``local-r3``.
-    neurons, synapses : int
-        Size of the network and number of its recurrent synapses.
-    file : str
-        The cell's file.
-    cell_hash : str
-        Its identity.
-
-    Returns
-    -------
-    dict
-        Column name to value: the axes of the grid, then the measures (averaged over tasks), then costs.
+    `label` names the connectivity, e.g. ``local-r3``; `neurons` and `synapses` are the network's own numbers.
     """
     spec, history, provenance = result.spec, result.history, result.provenance
     connectivity = spec["connectivity"]

@@ -26,7 +26,7 @@ from lmrnn.errors import ConfigError, Interrupted, ResourceError
 from lmrnn.files.removal import remove_temporaries
 from lmrnn.networks import LMRNN, build_connectivity, choose_path
 from lmrnn.seeds import torch_seed
-from lmrnn.study.cells import MEASURES, CellResult
+from lmrnn.study.cells import COLUMNS, CellResult
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.evaluation import always_fixate, evaluate
 from lmrnn.training.optimiser import Adam
@@ -36,8 +36,6 @@ from lmrnn.training.step import make_step
 
 if TYPE_CHECKING:
     from lmrnn.datasets import Dataset
-
-COLUMNS = ("step", "trials", "training_seconds", "evaluation_seconds", "loss", *MEASURES, "task_decision_accuracy")
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,21 @@
-"""How a command ends: its log, its one message to the user, its exit status."""
+"""How a command ends: its log, its one message to the user, its exit status. The only place that catches failures."""
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from lmrnn.errors import Interrupted, LmrnnError
+from lmrnn.errors import Interrupted, LmrnnError, advice, reason
 
 # EX_TEMPFAIL of sysexits.h: not done, not failed, try again
 EXIT_INTERRUPTED = 75
-
-
-class _Both:
-    """A text stream that writes to several."""
-
-    def __init__(self, *streams: TextIO) -> None:
-        self._streams = streams
-
-    def write(self, text: str) -> int:
-        for stream in self._streams:
-            stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        for stream in self._streams:
-            stream.flush()
+# what shells give a command that Ctrl-C has ended: 128 and the number of SIGINT
+EXIT_KEYBOARD = 130
 
 
 class _Log:
@@ -55,7 +42,7 @@ class _Log:
                 return
             except OSError as error:
                 self._give_up(error)
-        sys.stderr.write(line)
+        _say(line, end="")
 
     def close(self) -> None:
         self.flush()
@@ -63,62 +50,117 @@ class _Log:
             self._file.close()
 
     def _give_up(self, error: OSError) -> None:
-        print(f"warning: {self._path} cannot be written ({error.strerror}); the log goes on here", file=sys.stderr)
+        _say(f"warning: {self._path} cannot be written ({reason(error)}); the log goes on here")
         if self._file:
             self._file.close()
         self._file = None
 
 
+def _say(text: str, log: TextIO | None = None, end: str = "\n") -> None:
+    """Print on the terminal and into a log; a terminal that is gone is no reason to stop."""
+    with suppress(OSError, ValueError):
+        print(text, end=end, file=sys.stderr, flush=True)
+    if log:
+        print(text, end=end, file=log, flush=True)
+
+
+class _Lasting:
+    """A standard stream whose reader may go away (a closed terminal, a full disk): then its lines are dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
+def secure_streams() -> None:
+    """See to it that standard input, output and error are open and that messages on the latter cannot stop the work.
+
+    A process started with one of them closed (``2>&-``, some schedulers) would give its number to the next file that it
+    opens, and every message of a library would be written into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            setattr(sys, name, None)
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 -- for the life of the process
+            setattr(sys, name, stream)
+    if not isinstance(sys.stderr, _Lasting):
+        sys.stderr = _Lasting(sys.stderr)  # type: ignore[assignment]
+
+
+def message(error: BaseException) -> str | None:
+    """What to tell the user about an error; None for one that nobody foresaw (a mistake in lmrnn)."""
+    if isinstance(error, LmrnnError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        more = f" ({error})" if str(error) else ""
+        return (
+            f"out of memory{more}. What was finished is kept. Lower network.neurons, training.batch_size or "
+            "trials_per_task, run fewer cells at once, or run it where there is more"
+        )
+    if isinstance(error, OSError) and error.errno:
+        names = [str(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, os.PathLike))]
+        return f"{' -> '.join([*names, ''][:-1]) or 'a file'}: {reason(error)}. {advice(error)}"
+    return None
+
+
 @contextmanager
 def explained(log: TextIO | None = None) -> Iterator[None]:
-    """Turn what goes wrong into one message and an exit status.
+    """Turn what goes wrong into one message and an exit status, by SystemExit.
 
-    Parameters
-    ----------
-    log : TextIO, optional
-        Also gets the message, and the traceback of an error that nobody foresaw.
-
-    Raises
-    ------
-    SystemExit
-        1 after an error of the user's input or files, 75 (EX_TEMPFAIL) after an interruption that can be resumed.
+    The status is 1 after an error of the user's input, files or machine, 75 (EX_TEMPFAIL) after an interruption that
+    can be resumed, 130 after Ctrl-C elsewhere. `log` also gets the message. An error that nobody foresaw shows its
+    traceback, in the log where there is one, and a last line that says so.
     """
-    streams = _Both(sys.stderr, *([log] if log else []))
     try:
         yield
     except Interrupted as stop:
-        print(f"interrupted, resumable: {stop}", file=streams)
-        streams.flush()
+        _say(f"interrupted, resumable: {stop}", log)
         raise SystemExit(EXIT_INTERRUPTED) from stop
-    except LmrnnError as error:
-        print(f"error: {error}", file=streams)
-        streams.flush()
+    except KeyboardInterrupt as stop:
+        _say("interrupted", log)
+        raise SystemExit(EXIT_KEYBOARD) from stop
+    except Exception as error:
+        text = message(error)
+        if text is None:
+            traceback.print_exc(file=log or sys.stderr)
+            text = f"{type(error).__name__}: {error}. This is a mistake in lmrnn; please report it with the traceback"
+        _say(f"error: {text}", log)
         raise SystemExit(1) from error
-    except Exception:
-        if log:
-            traceback.print_exc(file=log)
-            log.flush()
-        raise
+
+
+@contextmanager
+def explained_as(kind: type[Exception]) -> Iterator[None]:
+    """Turn an error that has a message into an exception of another kind with that message (Snakemake's, for rules)."""
+    try:
+        yield
+    except Exception as error:
+        text = message(error)
+        if text is None:
+            raise
+        raise kind(text) from None
 
 
 @contextmanager
 def logged(path: Path | str) -> Iterator[TextIO]:
-    """Run a step of the workflow with its log.
+    """Run a step of the workflow with its log, a file that is replaced; ends as `explained` says.
 
-    Parameters
-    ----------
-    path : Path or str
-        Log file, replaced; where it cannot be written, its lines go to the terminal.
-
-    Yields
-    ------
-    TextIO
-        Writes into the log, line by line.
-
-    Raises
-    ------
-    SystemExit
-        See `explained`.
+    Where the log cannot be written, its lines go to the terminal.
     """
+    secure_streams()
     with closing(_Log(path)) as log, explained(log):
         yield log

@@ -11,7 +11,8 @@ from typing import Any
 from lmrnn import __version__
 from lmrnn.cli import plan, status
 from lmrnn.cli import prune as unasked
-from lmrnn.cli.exits import explained, logged
+from lmrnn.cli.arguments import Parser, is_whole, whole
+from lmrnn.cli.exits import explained, logged, secure_streams
 from lmrnn.study.config import load_config
 
 DEFAULT_CONFIG = "config/config.yaml"
@@ -32,7 +33,7 @@ def _sign(sign: int) -> str:
 
 def _battery(text: str) -> int | str | list[str]:
     """A battery as a user types it: a number, seq60, or names with commas."""
-    if text.isdigit():
+    if is_whole(text):
         return int(text)
     return text.split(",") if "," in text else text
 
@@ -96,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     argparse.ArgumentParser
         Each sub-command stores its function as ``run``.
     """
-    parser = argparse.ArgumentParser(prog="lmrnn", description="Locality-masked RNNs on the Mod-Cog battery.")
+    parser = Parser(prog="lmrnn", description="Locality-masked RNNs on the Mod-Cog battery.")
     parser.add_argument("--version", action="version", version=f"lmrnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -110,8 +111,8 @@ def build_parser() -> argparse.ArgumentParser:
     show = add("show", show_command)
     show.add_argument("task", help="name of a task, see `lmrnn tasks`")
     show.add_argument("--output", "-o", help="picture to write, .png or .svg (TASK.png)")
-    show.add_argument("--seed", type=int, default=0, help="seed of the trial (0)")
-    show.add_argument("--dt", type=int, default=100, help="ms per time step, a divisor of 100 (100)")
+    show.add_argument("--seed", type=whole(0), default=0, help="seed of the trial (0)")
+    show.add_argument("--dt", type=whole(1), default=100, help="ms per time step, a divisor of 100 (100)")
     show.add_argument("--definition", choices=("corrected", "released"), default="corrected")
     train = add("train", train_command)
     _config_option(train)
@@ -148,6 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         Exit status 0; others leave as SystemExit.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `lmrnn tasks | head` ends quietly
+    secure_streams()
     arguments = build_parser().parse_args(argv)
     with explained():
         arguments.run(arguments)

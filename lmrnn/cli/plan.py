@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lmrnn.cli.arguments import positive, whole
 from lmrnn.cli.plan_cost import Cost, measured_cost
 from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.study.cells import canonical_json
@@ -253,12 +254,12 @@ def duration(seconds: float) -> str:
     >>> duration(90), duration(7260), duration(200000)
     ('1 min 30 s', '2 h 1 min', '2 d 7 h')
     """
-    whole = round(seconds)
+    total = round(seconds)
     for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
-    return f"{whole} s"
+        if total >= size:
+            rest = total % size // below
+            return f"{total // size} {unit}" + (f" {rest} {small}" if rest else "")
+    return f"{total} s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -269,25 +270,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Gets them, beside the study's configuration.
     """
-    parser.add_argument("--step-ms", type=float, help="milliseconds of one step; measured on this machine if not given")
-    parser.add_argument("--pack", type=int, default=1, help="cells that share an array task (1)")
-    parser.add_argument("--parallel", type=int, default=1, help="cells that train at the same time (1)")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs of an array task (0)")
+    step = "milliseconds of one step; measured on this machine if not given"
+    parser.add_argument("--step-ms", type=positive, help=step)
+    parser.add_argument("--pack", type=whole(1), default=1, help="cells that share an array task (1)")
+    parser.add_argument("--parallel", type=whole(1), default=1, help="cells that train at the same time (1)")
+    parser.add_argument("--gpus", type=whole(0), default=0, help="GPUs of an array task (0)")
 
 
 def plan_command(arguments: argparse.Namespace) -> None:
     """Say what a study will cost, before anything of it runs."""
-    from lmrnn.errors import ConfigError
     from lmrnn.study.config import load_config
     from lmrnn.study.grid import cells_of
 
-    for name in ("pack", "parallel"):
-        if getattr(arguments, name) < 1:
-            raise ConfigError(f"--{name} is {getattr(arguments, name)}, but must be at least 1")
-    if arguments.gpus < 0:
-        raise ConfigError(f"--gpus is {arguments.gpus}, but must not be negative")
-    if arguments.step_ms is not None and arguments.step_ms <= 0:
-        raise ConfigError(f"--step-ms is {arguments.step_ms}, but must be above 0")
     config = load_config(arguments.config)
     cells = cells_of(config)
     cost: Callable[[Cell], Cost] | float = (arguments.step_ms or 0) / 1000

@@ -11,6 +11,7 @@ from typing import Any
 
 from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER
 
+from lmrnn.cli.arguments import positive
 from lmrnn.cli.cell_states import STATES, CellState, Failure, Reader
 from lmrnn.cli.plan import duration
 from lmrnn.cli.prune import Asked
@@ -123,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         Gets them, beside the study's configuration.
     """
     parser.add_argument("--watch", action="store_true", help="refresh until interrupted")
-    parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks (5)")
+    parser.add_argument("--interval", type=positive, default=5.0, help="seconds between two looks (5)")
     parser.add_argument("--ledger", default=str(DEFAULT_FOLDER), help=f"the dispatch's folder ({DEFAULT_FOLDER})")
     parser.add_argument("--json", action="store_true", help="one JSON object per cell, for programs")
 

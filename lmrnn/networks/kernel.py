@@ -103,7 +103,7 @@ def _load() -> _Library | str:
     path = Path(os.environ.get("LMRNN_KERNEL", LIBRARY))
     try:
         return _Library(path)
-    except OSError as error:
+    except (AttributeError, OSError) as error:  # no library, or a foreign one, which lacks our functions
         return f"no compiled kernel at {path} ({error})"
 
 

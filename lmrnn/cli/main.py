@@ -51,9 +51,11 @@ def train_command(arguments: argparse.Namespace) -> None:
     """Train one cell of a study without Snakemake."""
     from lmrnn.steps import run_cell
     from lmrnn.study.grid import cells_of, find_cell
+    from lmrnn.study.requirements import check_limits
 
     config = load_config(arguments.config)
     cell = find_cell(cells_of(config), arguments.cell)
+    check_limits([cell], config, local=True)
     progress = sys.stderr.isatty() and not arguments.log
     if arguments.log:
         with logged(arguments.log) as log:

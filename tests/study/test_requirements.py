@@ -6,7 +6,7 @@ import pytest
 from lmrnn.errors import ResourceError
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
-from lmrnn.study.requirements import cell_memory_mb, check_gpu, check_limits
+from lmrnn.study.requirements import cell_bytes, cell_memory_mb, check_disk, check_gpu, check_limits, memory_mb
 from tests.studies import Study
 
 GRID = {"connectivity": ["full"], "tasks": [20], "trials_per_task": [8], "seed": [0]}
@@ -22,12 +22,12 @@ def test_a_small_study_fits(tmp_path):
 
 
 def test_too_little_disk_is_said_with_numbers(tmp_path):
-    with pytest.raises(ResourceError, match=r"need [\d.]+ GB, but .* has [\d.]+ GB free"):
+    with pytest.raises(ResourceError, match=r"needs [\d.]+ GB \(.*\), but .* has [\d.]+ GB free"):
         limits(tmp_path, grid={**GRID, "trials_per_task": [10**8]})
 
 
 def test_too_little_memory_is_said_with_numbers(tmp_path):
-    with pytest.raises(ResourceError, match=r"needs about [\d,]+ MB of memory, this machine has [\d,]+ MB"):
+    with pytest.raises(ResourceError, match=r"needs about [\d,]+ MB of memory, this machine has [\d,]+ MB for it"):
         limits(tmp_path, network={"neurons": 10**6})
 
 
@@ -54,3 +54,57 @@ def test_snakemake_says_it_and_leaves_no_lock(tmp_path):
         assert done.returncode != 0
         assert "MB of memory" in done.stdout
     assert study.trained() == {}
+
+
+def test_memory_is_what_the_cgroup_leaves_not_what_the_machine_has(tmp_path):
+    def put(name, text):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    groups, whole = tmp_path / "groups", psutil.virtual_memory().total / 1e6
+    put("groups", "0::/user/job\n")
+    assert memory_mb(groups, tmp_path) == whole
+    put("user/job/memory.max", "max\n")
+    assert memory_mb(groups, tmp_path) == whole
+    put("user/memory.max", "300000000\n")  # a limit above counts for all below
+    assert memory_mb(groups, tmp_path) == 300
+    put("user/job/memory.max", "200000000\n")
+    assert memory_mb(groups, tmp_path) == 200
+    put("groups", "9:cpu:/x\n4:hugetlb,memory:/step/1\n1:name=systemd:/y\n")
+    put("memory/memory.limit_in_bytes", "9223372036854771712\n")
+    assert memory_mb(groups, tmp_path) == whole
+    put("memory/step/memory.limit_in_bytes", "100000000\n")
+    assert memory_mb(groups, tmp_path) == 100
+    put("groups", "0::/only/the/host/has/it\n")  # a container sees its own limit at the root
+    put("memory.max", "50000000\n")
+    assert memory_mb(groups, tmp_path) == 50
+    assert memory_mb(tmp_path / "none", tmp_path) == whole
+
+
+def test_memory_is_what_ulimit_leaves(run_python):
+    done = run_python(
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2)\n"
+        "from lmrnn.study.requirements import memory_mb; print(memory_mb())"
+    )
+    assert done.stdout == "2000.0\n", done.stderr
+
+
+def test_the_disk_must_hold_cells_and_checkpoints_too(tmp_path, monkeypatch):
+    study = validate_config({"study": "s", "grid": {**GRID, "seed": [0, 1]}, "network": {"neurons": 1024}})
+    cells = cells_of(study)
+    file, checkpoint = cell_bytes(cells[0])
+    assert file > 1024**2 * 20
+    assert checkpoint > 1024**2 * 12
+    for cell in cells:
+        for split in ("train", "validation", "test"):
+            path = cell.dataset_path(tmp_path, split)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    disk = type("Disk", (), {"free": 2 * file + 3 * checkpoint})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: disk)
+    check_disk(cells, tmp_path, at_once=1)
+    with pytest.raises(ResourceError, match=r"cells 0\.04, checkpoints 0\.08"):
+        check_disk(cells, tmp_path, at_once=2)
+    disk.free = 2 * file
+    with pytest.raises(ResourceError):
+        check_disk(cells, tmp_path, at_once=1)

@@ -8,8 +8,8 @@ from snakemake.exceptions import WorkflowError
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import resolve_config
 from lmrnn.datasets import SPLITS, dataset_bytes
-from lmrnn.errors import LmrnnError
-from lmrnn.study.requirements import cell_memory_mb, check_limits
+from lmrnn.cli.exits import explained_as
+from lmrnn.study.requirements import cell_memory_mb, check_folder, check_limits, memory_mb
 from lmrnn.files.locks import take_part
 from lmrnn.analysis import TABLES as ANALYSES
 from lmrnn.curves.maps import MAPS
@@ -19,19 +19,19 @@ from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
 from lmrnn.study.old_names import take_over
 
-try:
+with explained_as(WorkflowError):
     # read anew: Snakemake takes keys that stand twice, 010 for 8 and several files for one
     STUDY = resolve_config(workflow.configfiles, workflow.config_settings.config_args, config)
     config["grid"] = STUDY["grid"]  # what scripts are given: with the absolute paths of masks
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
+    check_folder(f"{STUDY['results']}/{STUDY['study']}", CELLS.values())
     if workflow.is_main_process:
         take_over(CELLS.values(), STUDY["results"], sys.stderr)
-except LmrnnError as error:
-    raise WorkflowError(str(error))
 
 # The same command goes on after a kill -9 or a power cut, which leave Snakemake's locks behind.
 if workflow.is_main_process:
-    DRIVER, cleared = take_part(".lmrnn/drivers.lock", ".snakemake/locks")
+    with explained_as(WorkflowError):
+        DRIVER, cleared = take_part(".lmrnn/drivers.lock", ".snakemake/locks")
     if cleared:
         print("an earlier run was killed: its locks are cleared away", file=sys.stderr)
 
@@ -41,12 +41,16 @@ LAYOUT = Layout(STUDY["results"])
 FILES = LAYOUT.study(STUDY["study"])
 
 
+# Here, cells run side by side for as long as there are cores; memory limits them, too. --resources mem_mb=... overrides.
+if workflow.is_main_process and workflow.local_exec and "mem_mb" not in workflow.global_resources:
+    workflow.register_resource("mem_mb", int(memory_mb()))
+
+
 def check_machine():
     """Say what this machine lacks before the first job runs, with the numbers."""
-    try:
-        check_limits(CELLS.values(), STUDY, local=workflow.local_exec)
-    except LmrnnError as error:
-        raise WorkflowError(str(error))
+    at_once = max(1, (workflow.cores or 1) // STUDY["compute"]["threads"]) if workflow.local_exec else len(CELLS)
+    with explained_as(WorkflowError):
+        check_limits(CELLS.values(), STUDY, local=workflow.local_exec, at_once=at_once)
 
 
 @cache

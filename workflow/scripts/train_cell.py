@@ -9,4 +9,5 @@ from lmrnn.study.grid import Cell
 
 with logged(snakemake.log[0]) as log:
     study = validate_config(snakemake.config)
-    run_cell(Cell(json.loads(snakemake.params.spec)), study["results"], study["compute"], log)
+    compute = {**study["compute"], "threads": snakemake.threads}  # fewer than asked for where there are fewer cores
+    run_cell(Cell(json.loads(snakemake.params.spec)), study["results"], compute, log)

@@ -88,7 +88,7 @@ def test_plan_refuses_what_cannot_be(option, tmp_path, capsys):
     (tmp_path / "study.yaml").write_text(json.dumps(STUDY))
     with pytest.raises(SystemExit) as stop:
         main(["plan", "--config", str(tmp_path / "study.yaml"), *option])
-    assert stop.value.code == 1
+    assert stop.value.code == 2
     assert option[0] in capsys.readouterr().err
 
 

@@ -32,17 +32,16 @@ _CHECKPOINTS = 3
 _AROUND_NAME = 20
 
 
-def _parameters(cell: Cell) -> tuple[int, int]:
-    """Recurrent synapses of a cell's network, and its other parameters."""
+def _parameters(cell: Cell) -> tuple[int, int, int]:
+    """Neurons and recurrent synapses of a cell's network, and its other parameters."""
     neurons, synapses = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"], cell.spec["seed"])
-    return synapses, neurons * (CHANNELS + len(cell.tasks) + 1) + CLASSES * (neurons + 1)
+    return neurons, synapses, neurons * (CHANNELS + len(cell.tasks) + 1) + CLASSES * (neurons + 1)
 
 
 def cell_memory_mb(cell: Cell) -> int:
     """Memory in MB (10**6 bytes) that training one cell takes, generously."""
     spec, training = cell.spec, cell.spec["training"]
-    neurons = spec["network"]["neurons"]
-    synapses, others = _parameters(cell)
+    neurons, synapses, others = _parameters(cell)
     # float32: weight, gradient, two Adam moments, a checkpoint's copy of three of them, indices in both orders
     parameters = synapses * (7 * 4 + 24) + others * 7 * 4
     longest = training.get("sequence_length", _LONGEST_TRIAL_MS // spec["dt"])
@@ -54,7 +53,7 @@ def cell_memory_mb(cell: Cell) -> int:
 
 def cell_bytes(cell: Cell) -> tuple[int, int]:
     """Size in bytes of a cell's file and of one of its checkpoints, generously."""
-    synapses, others = _parameters(cell)
+    _, synapses, others = _parameters(cell)
     training = cell.spec["training"]
     evaluations = training["steps"] // training["evaluate_every"] + 1
     history = _FILE_BYTES + evaluations * (10 + len(cell.tasks)) * 8

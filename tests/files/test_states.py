@@ -4,6 +4,7 @@ Each state is a results folder in the midst of its study (one finished cell, one
 has happened; a command then runs in it in a process of its own, as root or as another user.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -42,6 +43,10 @@ def study(tmp_path_factory):
         (folder / "study.yaml").write_text(json.dumps(CONFIG))
         run_cell(first, folder / "results", config["compute"], io.StringIO())
     run_cell(second, whole / "results", config["compute"], io.StringIO())
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+        patch.chdir(whole)  # each command once: another user may not reach what Python imports at their first use
+        for command in COMMANDS:
+            main([*(word.format(second.stem) for word in command), "--config", "study.yaml"])
     take_step = Training.take_step
 
     def interrupted(self):

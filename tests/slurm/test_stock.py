@@ -1,11 +1,14 @@
 """Snakemake's own tests of executors on the real Slurm, and workflows of its users."""
 
+import csv
+import io
 import subprocess
 import sys
 
 import pytest
 from snakemake.common.tests import TestWorkflowsLocalStorageBase
 from snakemake_executor_plugin_submitit import ExecutorSettings
+from study import slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
 
@@ -71,6 +74,44 @@ def test_a_task_has_the_cpus_of_its_rule_and_the_name_that_it_was_given(tmp_path
     done = run_workflow(tmp_path, CPUS)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.txt").read_text().split() == ["3", "1", "mine"]
+
+
+BUSY = """
+rule all:
+    input: "busy.txt", "idle.txt"
+rule busy:
+    output: "busy.txt"
+    threads: 2
+    resources: mem_mb=1000, runtime=3
+    shell: "timeout 6 bash -c 'while :; do :; done' || touch {output}"
+rule idle:
+    output: "idle.txt"
+    resources: mem_mb=2000, runtime=100
+    shell: "sleep 1; touch {output}"
+"""
+LIMITS = "partitions: {low: {max_runtime: 5}, main: {max_runtime: 600}}"
+
+
+def test_a_report_of_use_logs_that_are_kept_and_the_partition_that_fits(tmp_path):
+    (tmp_path / "limits.yaml").write_text(LIMITS)
+    wanted = (
+        "--submitit-efficiency-report",
+        "use.csv",
+        "--submitit-keep-logs",
+        "--submitit-partition-config",
+        "limits.yaml",
+    )
+    done = run_workflow(tmp_path, BUSY, *wanted)
+    assert done.returncode == 0, done.stderr
+    rows = {row["rules"]: row for row in csv.DictReader(io.StringIO((tmp_path / "use.csv").read_text()))}
+    assert rows.keys() == {"busy", "idle"}
+    assert (rows["busy"]["cpus"], rows["busy"]["mem_mb"], rows["idle"]["mem_mb"]) == ("2", "1000", "2000")
+    assert 2 < float(rows["busy"]["cpu_seconds"]) < 2 * float(rows["busy"]["seconds"]) + 2
+    logs = {path.name.rsplit("_", 2)[0] for path in (tmp_path / ".snakemake/submitit/logs").iterdir()}
+    assert logs == {row["task"] for row in rows.values()}
+    asked = {rules: slurm("scontrol", "show", "job", row["task"]) for rules, row in rows.items()}
+    assert "Partition=low" in asked["busy"]
+    assert "Partition=main" in asked["idle"]
 
 
 LIMIT = """

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
@@ -13,9 +14,10 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake_executor_plugin_submitit.clusters import make_cluster
+from snakemake_executor_plugin_submitit.efficiency import write_report
 from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError, UnansweredError
 from snakemake_executor_plugin_submitit.events import NOTHING, read_events
-from snakemake_executor_plugin_submitit.identity import job_key, shown
+from snakemake_executor_plugin_submitit.identity import job_key, rules_of, shown
 from snakemake_executor_plugin_submitit.interrupts import Patience
 from snakemake_executor_plugin_submitit.ledger import DONE, FAILED, INTERRUPTED, Task
 from snakemake_executor_plugin_submitit.outcome import RUNNING, Judge, Outcome
@@ -70,6 +72,7 @@ class Executor(RemoteExecutor):
         self.waiting: Jobs = []
         self.first_arrival = self.last_arrival = self.last_poll = self.full_until = 0.0
         self.flights: dict[str, Flight] = {}
+        self.ran: dict[str, tuple[Task, str]] = {}  # tasks of this run and their rules, by Slurm's name
         self.ending: dict[str, Task] = {}  # all of their jobs are done, but they have not ended yet
         self.interruptions: dict[str, int] = {}
         self.states: dict[str, str] = {}
@@ -137,7 +140,15 @@ class Executor(RemoteExecutor):
                 break
             time.sleep(TICK_SECONDS)
         self.submitter.close({(task.folder, task.index) for task in self.ending.values()})
+        if self.settings.efficiency_report and self.ran and self.cluster.name == "slurm":
+            self._write_efficiency(Path(self.settings.efficiency_report))
         self.patience.over()
+
+    def _write_efficiency(self, path: Path) -> None:
+        for site in {task.site for task, _ in self.ran.values()}:
+            tasks = {name: (rules, len(task.keys)) for name, (task, rules) in self.ran.items() if task.site == site}
+            count = write_report(path.with_stem(f"{path.stem}-{site}") if site else path, tasks, site)
+            self.logger.info(f"submitit: what {count} tasks used of what they asked for: {path}")
 
     # Called in the thread that watches the cluster.
 
@@ -206,7 +217,7 @@ class Executor(RemoteExecutor):
         """Remove the folders of tasks that have ended with all of their jobs done."""
         for name, task in list(self.ending.items()):
             if is_dead(self.states[name]):
-                prune_task(self.base, task)
+                prune_task(self.base, task, self.settings.keep_logs)
                 del self.ending[name]
 
     def _settle(self, info: SubmittedJobInfo, flight: Flight, outcome: Outcome) -> None:
@@ -330,4 +341,5 @@ class Executor(RemoteExecutor):
 
     def _fly(self, flight: Flight) -> None:
         self.flights[flight.key] = flight
+        self.ran[flight.task.job_id] = flight.task, rules_of(flight.job)
         self.report_job_submission(SubmittedJobInfo(flight.job, flight.task.job_id, {"flight": flight}))

@@ -9,12 +9,17 @@ from pathlib import Path
 
 from snakemake_executor_plugin_submitit.ledger import DONE, Entry, Task
 
+LOGS = "logs"
 
-def prune_task(base: Path, task: Task) -> None:
+
+def prune_task(base: Path, task: Task, keep_logs: bool = False) -> None:
     """Remove a task's folder below the ledger's folder `base`, and its submission's with the last one. All of its jobs
-    are done, and it has ended.
+    are done, and it has ended. Its logs are moved to a folder of their own first, if they are to be kept.
     """
     folder = task.path(base)
+    for log in folder.glob("*_log.out") if keep_logs else ():
+        (base / LOGS).mkdir(exist_ok=True)
+        log.replace(base / LOGS / log.name)
     # A shared file system may keep a name alive while another node has the file open: then the next run clears it.
     shutil.rmtree(folder, ignore_errors=True)
     submission = folder.parent
@@ -30,7 +35,11 @@ def remove_submission(base: Path, folder: str) -> None:
 
 
 def prune_all(
-    base: Path, entries: dict[str, Entry], submissions: dict[str, list[Task]], alive: Container[tuple[str, int]] = ()
+    base: Path,
+    entries: dict[str, Entry],
+    submissions: dict[str, list[Task]],
+    alive: Container[tuple[str, int]] = (),
+    keep_logs: bool = False,
 ) -> None:
     """Remove the folders of all tasks whose jobs are done by now, if by a later task, but not of those still `alive`
     (folder and index). `entries` and `submissions` are those of `Ledger.replay`.
@@ -39,4 +48,4 @@ def prune_all(
         for task in tasks:
             done = all(entries[key].outcome == DONE for key in task.keys)
             if done and (task.folder, task.index) not in alive and task.path(base).is_dir():
-                prune_task(base, task)
+                prune_task(base, task, keep_logs)

@@ -69,6 +69,7 @@ def request(resources: dict[str, Any], threads: int, settings: ExecutorSettings)
         if value:
             asked[option] = str(value)
     asked["extra"] = (*parse_extra(settings.extra), *parse_extra(resources.get("slurm_extra")))
+    asked["requeue"] = bool(settings.requeue)
     asked["resumable"] = bool(_number(resources, "resumable"))
     asked["mpi"] = bool(resources.get("mpi")) or int(asked.get("ntasks", 1)) > 1
     return asked

@@ -8,7 +8,8 @@ from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
 def _setting(default: Any, kind: type, text: str, choices: list[str] | None = None) -> Any:
     """One setting. Help texts hold no percent sign: argparse would take it for a placeholder."""
-    metadata = {"help": text, "type": kind} | ({"choices": choices} if choices else {})
+    # a yes or no is a flag, which takes no value and has no type
+    metadata = {"help": text} | ({"type": kind} if kind is not bool else {}) | ({"choices": choices} if choices else {})
     return field(default=default, metadata=metadata)
 
 
@@ -55,6 +56,19 @@ class ExecutorSettings(ExecutorSettingsBase):
         str,
         "Further sbatch options for every task, e.g. '--nice=100 --mail-type=END'. They go before all others; a "
         "rule's resource slurm_extra goes before them.",
+    )
+    partition_config: str | None = _setting(
+        None,
+        str,
+        "YAML file with the limits of each partition (as for Snakemake's stock Slurm executor): where neither rule nor "
+        "setting names a partition, the one that fits best is taken.",
+    )
+    requeue: bool = _setting(
+        False, bool, "Let Slurm start tasks again by itself after a lost node or a preemption, for every rule."
+    )
+    keep_logs: bool = _setting(False, bool, "Keep the logs of tasks that ended well too.")
+    efficiency_report: str | None = _setting(
+        None, str, "File (CSV) for a table of what each task used of the CPUs, memory and time that it asked for."
     )
     signal_delay: int | None = _setting(
         120,

@@ -46,14 +46,16 @@ def options(asked: Request, tasks: int, parallel: int, delay: int) -> list[str]:
     """What a request is in words for sbatch: `tasks` tasks of which at most `parallel` run at a time, told `delay`
     seconds before their limit to make room where they are resumable. The user's own words come last, and win.
     """
-    plain = {name: value for name, value in asked.items() if name not in ("extra", "resumable", "mpi")}
+    plain = {name: value for name, value in asked.items() if name not in ("extra", "resumable", "requeue", "mpi")}
     units = {"mem": "M", "mem-per-cpu": "M"}
     words = [f"--{name}={value}{units.get(name, '')}" for name, value in sorted(plain.items())]
     words.append(f"--array=0-{tasks - 1}%{min(tasks, parallel)}")
+    if asked.get("requeue") or asked.get("resumable"):
+        words.append("--requeue")
     if asked.get("resumable"):
         # Slurm tells all processes of the step; where there is no step, the script alone.
         whom = "B:" if asked.get("mpi") else ""
-        words += ["--requeue", f"--signal={whom}USR2@{signal_delay(asked.get('time', 10**6), delay)}"]
+        words.append(f"--signal={whom}USR2@{signal_delay(asked.get('time', 10**6), delay)}")
     return [*words, *asked.get("extra", ())]
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,6 +28,7 @@ from snakemake_executor_plugin_submitit.identity import (
 from snakemake_executor_plugin_submitit.ledger import DONE, INTERRUPTED, OPEN, Entry, Ledger, Task, folder_in_use
 from snakemake_executor_plugin_submitit.outcome import Outcome
 from snakemake_executor_plugin_submitit.packing import Jobs, PackBuilder, grouped, threads_of
+from snakemake_executor_plugin_submitit.partitions import Partition, best, read_partitions
 from snakemake_executor_plugin_submitit.pruning import prune_all, remove_submission
 from snakemake_executor_plugin_submitit.resources import Request, packed, request, together
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
@@ -49,6 +51,7 @@ class Submitter:
             if character in str(self.base):
                 why = f"its name holds {what}, to which Slurm and submitit give a meaning"
                 raise WorkflowError(f"submitit: cannot use the folder {self.base}: {why}. Another: --submitit-folder")
+        self.partitions = _partitions(settings)
         self.largest = 0  # tasks in one array; 0 while Slurm has not been asked
         self._limit = 0
         self._numbers = itertools.count(1)
@@ -72,7 +75,7 @@ class Submitter:
             if entry.outcome == OPEN and entry.task.job_id and self._is_ours(entry.task)
         }
         open_tasks = {(entry.task.folder, entry.task.index) for entry in entries.values() if entry.outcome == OPEN}
-        prune_all(self.base, entries, submissions, open_tasks)
+        prune_all(self.base, entries, submissions, open_tasks, self.settings.keep_logs)
 
     def _is_ours(self, task: Task) -> bool:
         """Whether a task is this workflow's, on this kind of cluster, and no living driver looks after it."""
@@ -105,7 +108,7 @@ class Submitter:
         """
         for task in {entry.task.job_id: entry.task for entry in self.left_behind.values()}.values():
             self.note_unclaimed(task)
-        prune_all(self.base, *self.ledger.replay(), alive)
+        prune_all(self.base, *self.ledger.replay(), alive, self.settings.keep_logs)
 
     def note_unclaimed(self, task: Task) -> None:
         """Note the jobs of an earlier driver's task that ended well but that this workflow does not ask for."""
@@ -123,10 +126,18 @@ class Submitter:
         """What a job asks of the cluster. Raises ValueError on resources that contradict each other."""
         return request(dict(job.resources.items()), threads_of(job), self.settings)
 
+    def place(self, asked: Request) -> Request:
+        """A request with the partition that fits it best, where it names none and a file describes them. Raises
+        ValueError when none fits.
+        """
+        if not self.partitions or "partition" in asked:
+            return asked
+        return {**asked, "partition": best(self.partitions, asked)}
+
     def check(self, job: JobExecutorInterface) -> None:
         """Raise RefusedError for a job that cannot be handed on whole, before anything is submitted."""
         try:
-            self.ask(job)
+            self.place(self.ask(job))
         except ValueError as error:
             raise RefusedError(str(error)) from error
         if lost := uncarried(job):
@@ -159,7 +170,10 @@ class Submitter:
         """
         overhead = self.settings.memory_overhead or 0
         one = together([self.ask(job) for pack in packs for job in pack])
-        asked = packed(one, max(len(pack) for pack in packs), overhead)
+        try:
+            asked = self.place(packed(one, max(len(pack) for pack in packs), overhead))
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
         folder = self._new_folder()
         lines = [[self._line(job) for job in pack] for pack in packs]
         site = str(asked.get("clusters", ""))
@@ -233,6 +247,16 @@ class Submitter:
     def _line(self, job: JobExecutorInterface) -> dict[str, str]:
         log = next((os.path.abspath(path) for path in job.log), "")
         return {"key": job_key(job), "rule": rules_of(job), "log": log, "made": fingerprint(job, self.triggers)}
+
+
+def _partitions(settings: ExecutorSettings) -> list[Partition]:
+    """Partitions that the user's file describes; none without one."""
+    if not settings.partition_config:
+        return []
+    try:
+        return read_partitions(Path(settings.partition_config))
+    except ValueError as error:
+        raise WorkflowError(f"submitit: {error}") from error
 
 
 def this_driver() -> dict[str, Any]:

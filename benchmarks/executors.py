@@ -29,7 +29,10 @@ rule wait:
     shell: "sleep {config[seconds]}; touch {output}"
 """
 OURS = ("--executor", "submitit", "--submitit-pack")
-THEIRS = ("--executor", "slurm")
+THEIRS = {
+    "the stock executor": ("--executor", "slurm"),
+    "the stock executor with arrays": ("--executor", "slurm", "--slurm-array-jobs=all"),
+}
 
 
 def stock_packages() -> Path:
@@ -84,11 +87,15 @@ def rows(quick: bool = False, short: int = 300, long: int = 30) -> list[dict]:
     short, long = (short // 10, long // 6) if quick else (short, long)
     made = []
     for jobs, seconds, pack in ((short, 1, 1), (short, 1, 8), (long, 20, 1)):
-        ours, theirs = run((*OURS, str(pack)), jobs, seconds), run(THEIRS, jobs, seconds)
-        for what in ours.keys() | theirs.keys():
-            question = f"{jobs} jobs of {seconds} s, {pack} in a task: {what}, against the stock executor"
-            unit = "s" if what in ("wall-clock", "CPU of the driver") else ""
-            made.append({"question": question, "ours": ours.get(what, 0), "theirs": theirs.get(what, 0), "unit": unit})
+        ours = run((*OURS, str(pack)), jobs, seconds)
+        for name, executor in THEIRS.items():
+            theirs = run(executor, jobs, seconds)
+            for what in ours.keys() | theirs.keys():
+                question = f"{jobs} jobs of {seconds} s, {pack} in a task: {what}, against {name}"
+                unit = "s" if what in ("wall-clock", "CPU of the driver") else ""
+                made.append(
+                    {"question": question, "ours": ours.get(what, 0), "theirs": theirs.get(what, 0), "unit": unit}
+                )
     return sorted(made, key=lambda row: row["question"])
 
 

@@ -79,3 +79,8 @@ def test_status_says_what_failed_from_a_ledger_full_of_hostile_lines_and_counts_
     shown = capsys.readouterr().out
     assert "the node burnt down" in shown
     assert f"{len(hostile)} lines of" in shown
+
+
+def test_status_needs_neither_submitit_nor_torch(run_python):
+    done = run_python("import lmrnn.cli.status, sys; assert not {'submitit', 'torch', 'snakemake'} & set(sys.modules)")
+    assert done.returncode == 0, done.stderr

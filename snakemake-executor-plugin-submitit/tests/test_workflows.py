@@ -119,6 +119,28 @@ def test_a_group_has_failed_only_when_all_of_its_jobs_have_ended(tmp_path):
     assert (entry.outcome, entry.status) == ("failed", 3)
 
 
+HOSTILE = """
+rule all:
+    input: "it's $(touch EXECUTED).txt"
+rule a:
+    output: "{name}.tmp"
+    group: "g"
+    run:
+        open(output[0], "w").close()
+rule b:
+    input: "{name}.tmp"
+    output: "{name}.txt"
+    group: "g"
+    shell: "cp {input:q} {output:q}"
+"""
+
+
+def test_nothing_of_a_wildcard_is_executed_in_a_group_either(tmp_path):
+    done = run_workflow(tmp_path, HOSTILE)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.rglob("EXECUTED"))
+
+
 UNCARRIED = """
 rule all:
     input: "x,y.txt", "ok.txt"

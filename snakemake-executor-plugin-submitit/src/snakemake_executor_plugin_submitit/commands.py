@@ -16,7 +16,7 @@ CANCEL_SECONDS = 60.0
 # where it would contradict what they ask for; these few are the user's own settings.
 _OF_A_JOB = ("SLURMD_", "SRUN_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 _OF_A_JOB += ("ROCR_VISIBLE_DEVICES",)
-_OF_A_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_CONF_SERVER", "SLURM_TIME_FORMAT", "SLURM_EXITERROR")
+_OF_A_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_CONF_SERVER", "SLURM_TIME_FORMAT", "SLURM_EXITERROR")
 # 12, 12_3 or, for the tasks of an array that wait, 12_[3-5,8%2]
 _TASKS = re.compile(r"(\d+)(?:_(\d+)|_\[([\d,-]+)(?:%\d+)?\])?")
 

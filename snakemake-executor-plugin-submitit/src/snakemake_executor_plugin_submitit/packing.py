@@ -84,7 +84,9 @@ class PackBuilder:
         own = ["--attempt", str(first.attempt)]
         if first.is_group():
             own += ["--local-groupid", str(first.jobid)]
-        else:
+        # Else Snakemake starts another one for a run rule, through a shell. Only shadow rules side by side need that:
+        # the working directory is one for all threads.
+        if not (first.is_group() and any(one.is_shadow for one in members(first))):
             own.append("--force-use-threads")
         if len(jobs) > 1:
             own.append("--keep-going")  # one job's failure must not keep its neighbours from starting

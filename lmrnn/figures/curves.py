@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,8 @@ def _draw_courses(axes: Axes, part: pd.DataFrame, x: str, palette: str) -> None:
     """One line per connectivity, with its interval as a band."""
     for _, line in part.groupby("connectivity", sort=False):
         style = row_style(line.iloc[0], palette)
-        axes.plot(line[x], line["decision_accuracy"], style.dashes, color=style.colour, label=describe(line.iloc[0]))
+        look: dict[str, Any] = {"linestyle": style.dashes, "color": style.colour, "label": describe(line.iloc[0])}
+        axes.plot(line[x], line["decision_accuracy"], **look)
         if line["low"].notna().all():
             axes.fill_between(line[x], line["low"], line["high"], color=style.colour, alpha=0.15, linewidth=0)
     draw_baseline(axes, part["always_fixate"].iloc[0])

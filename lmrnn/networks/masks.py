@@ -111,7 +111,8 @@ def _matrix(matrix: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
         raise ValueError(f"its array is of {matrix.dtype}, {matrix.shape}")
     if matrix.dtype.kind == "f" and not np.isfinite(matrix).all():
         raise ValueError("its matrix has numbers that are not finite")
-    return len(matrix), *np.nonzero(matrix)
+    post, pre = np.nonzero(matrix)
+    return len(matrix), post, pre
 
 
 def _sparse(arrays: Mapping[str, np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:

@@ -188,6 +188,7 @@ def trained_like(connectivity, tasks, seed, learning_rate=1e-3, top=0.8):
         generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
     weights = {name: parameter.detach().numpy() for name, parameter in network.named_parameters()}
+    weights |= {"post": network.connectivity.post, "pre": network.connectivity.pre}
     return CellResult(spec, base.status, base.history, base.test, weights, base.provenance)
 
 

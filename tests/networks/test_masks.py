@@ -6,7 +6,7 @@ import pytest
 
 from lmrnn.errors import ConfigError, ConnectivityError
 from lmrnn.networks import build_connectivity, complete_connectivity, connectivity_label, network_size
-from lmrnn.steps import collect_cells, compute_curves, run_cell
+from lmrnn.steps import collect_cells, compute_curves, draw_figure, run_cell
 from lmrnn.study.config import load_config, validate_config
 from lmrnn.study.grid import cells_of
 
@@ -130,6 +130,8 @@ def test_two_mask_files_go_from_the_config_to_two_curves(config, tmp_path, monke
     assert len(labels) == 3
     assert set(pd.read_csv(curve)["connectivity"]) == labels
     assert sorted(label.split("-")[1] for label in labels) == ["first", "l1.5", "second"]
+    draw_figure("training_speed", [curve], tmp_path / "training_speed.png", "okabe_ito")
+    assert (tmp_path / "training_speed.png").stat().st_size > 10_000
 
 
 def test_a_changed_mask_is_another_cell_and_a_moved_study_the_same(config, tmp_path):

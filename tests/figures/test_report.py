@@ -1,12 +1,14 @@
 """The report, opened from its file in a real browser, as its reader does."""
 
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
 from tests.browser import Browser, chromium
-from tests.studies import Study
+from tests.studies import ROOT, Study
 
 FIGURES = {
     "training_speed", "steps_to_threshold", "data_efficiency", "trials_to_threshold", "task_accuracy",
@@ -51,6 +53,19 @@ def browser(tmp_path):
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     with Browser(tmp_path / "profile") as browser:
         yield browser
+
+
+def test_a_report_that_cannot_be_written_whole_leaves_the_good_one(report):
+    before = report.read_bytes()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", "study.yaml"]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 1000; exec "$@"', "bash", *command, "--report", "report.html"],
+        cwd=report.parent, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "report.html: cannot be written (File too large)" in done.stderr
+    assert report.read_bytes() == before
+    assert not list(report.parent.glob(".report.html.*"))
 
 
 def test_the_report_shows_every_figure_with_its_caption_and_asks_the_network_for_nothing(report, browser):

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lmrnn import __version__
-from lmrnn.cli import plan, status
+from lmrnn.cli import plan, status, studies
 from lmrnn.cli import prune as unasked
 from lmrnn.cli.arguments import Parser, is_whole, whole
 from lmrnn.cli.exits import explained, logged, secure_streams
-from lmrnn.study.config import load_config
-
-DEFAULT_CONFIG = "config/config.yaml"
 
 
 def tasks_command(arguments: argparse.Namespace) -> None:
@@ -50,11 +47,11 @@ def show_command(arguments: argparse.Namespace) -> None:
 def train_command(arguments: argparse.Namespace) -> None:
     """Train one cell of a study without Snakemake."""
     from lmrnn.steps import run_cell
-    from lmrnn.study.grid import cells_of, find_cell
+    from lmrnn.study.grid import find_cell
     from lmrnn.study.requirements import check_limits
 
-    config = load_config(arguments.config)
-    cell = find_cell(cells_of(config), arguments.cell)
+    chosen = studies.choose(arguments)
+    config, cell = chosen.config, find_cell(chosen.cells, arguments.cell)
     check_limits([cell], config, local=True)
     progress = sys.stderr.isatty() and not arguments.log
     if arguments.log:
@@ -67,28 +64,20 @@ def train_command(arguments: argparse.Namespace) -> None:
 
 def cells_command(arguments: argparse.Namespace) -> None:
     """List the cells of a study."""
-    from lmrnn.study.grid import cells_of
-
-    config = load_config(arguments.config)
-    for cell in cells_of(config):
-        print("done   " if cell.path(config["results"]).exists() else "missing", cell.stem)
+    chosen = studies.choose(arguments)
+    for cell in chosen.cells:
+        print("done   " if chosen.layout.cell(cell.stem).exists() else "missing", cell.stem)
 
 
 def analyse_command(arguments: argparse.Namespace) -> None:
     """Look into trained networks: units and their tasks, time constants, rotation along the ring."""
     from lmrnn.steps import analyse_cells
-    from lmrnn.study.grid import cells_of, find_cell
+    from lmrnn.study.grid import find_cell
 
-    config = load_config(arguments.config)
-    cells = cells_of(config)
-    for path in analyse_cells([find_cell(cells, one) for one in arguments.cell], config["results"], arguments.output):
+    chosen = studies.choose(arguments)
+    cells = [find_cell(chosen.cells, one) for one in arguments.cell]
+    for path in analyse_cells(cells, chosen.config["results"], arguments.output):
         print(path)
-
-
-def _config_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", "--configfile", default=DEFAULT_CONFIG, help=f"configuration of the study ({DEFAULT_CONFIG})"
-    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -117,21 +106,21 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("--dt", type=whole(1), default=100, help="ms per time step, a divisor of 100 (100)")
     show.add_argument("--definition", choices=("corrected", "released"), default="corrected")
     train = add("train", train_command)
-    _config_option(train)
+    studies.add_arguments(train)
     train.add_argument("--cell", required=True, help="hash, file or unique part of the cell's name, see `lmrnn cells`")
     train.add_argument("--log", help="write the log to this file")
-    _config_option(add("cells", cells_command))
+    studies.add_arguments(add("cells", cells_command))
     planning = add("plan", plan.plan_command)
-    _config_option(planning)
+    studies.add_arguments(planning)
     plan.add_arguments(planning)
     standing = add("status", status.status_command)
-    _config_option(standing)
+    studies.add_arguments(standing)
     status.add_arguments(standing)
     pruning = add("prune", unasked.prune_command)
-    _config_option(pruning)
-    pruning.add_argument("--yes", action="store_true", help="remove them; without it they are only listed")
+    studies.add_arguments(pruning)
+    unasked.add_arguments(pruning)
     analysing = add("analyse", analyse_command)
-    _config_option(analysing)
+    studies.add_arguments(analysing)
     analysing.add_argument("cell", nargs="+", help="finished cells: hash, file or unique part of the name")
     analysing.add_argument("--output", "-o", default="analysis", help="folder for tables and figures (analysis)")
     return parser

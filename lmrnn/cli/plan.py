@@ -16,6 +16,7 @@ from typing import Any
 
 from lmrnn.cli.arguments import positive, whole
 from lmrnn.cli.plan_cost import Cost, measured_cost
+from lmrnn.cli.studies import choose
 from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.grid import Cell
@@ -279,11 +280,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def plan_command(arguments: argparse.Namespace) -> None:
     """Say what a study will cost, before anything of it runs."""
-    from lmrnn.study.config import load_config
-    from lmrnn.study.grid import cells_of
-
-    config = load_config(arguments.config)
-    cells = cells_of(config)
+    chosen = choose(arguments)
+    config, cells = chosen.config, chosen.cells
     cost: Callable[[Cell], Cost] | float = (arguments.step_ms or 0) / 1000
     if arguments.step_ms is None:
         kinds = len({kind_of(cell) for cell in cells if not cell.path(config["results"]).exists()})

@@ -1,110 +1,131 @@
-"""Cell files that no configuration asks for: named by `lmrnn status`, removed by `lmrnn prune`."""
+"""Cell files that nothing asks for: named by `lmrnn status`, moved to the trash by `lmrnn prune`. Doubt keeps."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from lmrnn.cli.studies import DEFAULT_CONFIG, choose
 from lmrnn.errors import ConfigError, LmrnnError
-from lmrnn.files.removal import remove
+from lmrnn.files.removal import remove, set_aside
+from lmrnn.study.config import load_config
 from lmrnn.study.grid import Cell, cells_of
 from lmrnn.study.layout import Layout
+from lmrnn.study.record import read_study
+
+_SHOWN = 10
 
 
 def unasked_files(results: Path | str, studies: Iterable[Sequence[Cell]]) -> list[Path]:
-    """Cell files that no study asks for.
-
-    Parameters
-    ----------
-    results : Path or str
-        Folder of results.
-    studies : iterable of sequence of Cell
-        Cells of every study that counts.
-
-    Returns
-    -------
-    list of Path
-        Sorted.
-    """
-    layout = Layout(results)
-    every = [cell for cells in studies for cell in cells]
-    asked = {layout.cell(stem) for cell in every for stem in (cell.stem, cell.old_stem)}
-    return sorted(path for path in (Path(results) / "cells").rglob("*.h5") if path not in asked)
+    """Cell files in a folder of results, sorted, that none of the studies' cells has, also under its old name."""
+    return _unasked(Layout(results), (_files(Layout(results), cells) for cells in studies))
 
 
+def _unasked(layout: Layout, asked: Iterable[set[Path]]) -> list[Path]:
+    everything = set().union(*asked)
+    return sorted(path for path in layout.cells.rglob("*.h5") if path not in everything)
+
+
+def _files(layout: Layout, cells: Iterable[Cell]) -> set[Path]:
+    return {layout.cell(stem) for cell in cells for stem in (cell.stem, cell.old_stem)}
+
+
+@dataclass
 class Asked:
-    """What the configurations in a folder ask for.
-
-    Parameters
-    ----------
-    config : Path or str
-        One of them.
-
-    Attributes
-    ----------
-    beside : list of Path
-        It, and every other one in its folder.
-    studies : list of list of Cell
-        The cells of each that could be read.
-    unreadable : list of str
-        What is wrong with the others: half-edited ones, and files of other programs.
+    """What asks for cells of a folder of results: `by` names each study.json and configuration with the files it asks
+    for; `unreadable` says what is wrong with those of which that is not known.
     """
 
-    def __init__(self, config: Path | str) -> None:
-        from lmrnn.study.config import load_config
+    layout: Layout
+    by: dict[str, set[Path]] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
 
-        own, folder = Path(config), Path(config).parent
-        self.beside = sorted({own, *folder.glob("*.yaml"), *folder.glob("*.yml")})
-        self.studies, self.unreadable = [], []
-        for path in self.beside:
-            try:
-                self.studies.append(cells_of(load_config(path)))
-            except LmrnnError as error:
-                if path == own:
-                    raise
-                self.unreadable.append(str(error))
+    @classmethod
+    def of(cls, layout: Layout, config: Path | str | None = None, instead: str = "") -> Asked:
+        """By the study.json of every study here and by `config` and all configurations beside it.
+
+        The study named `instead` counts as its configuration says now, and not as its study.json says still.
+        """
+        asked = cls(layout)
+        for path in layout.study_files():
+            if not instead or path != layout.study(instead).file:
+                asked._add(path, lambda path: _of_record(layout, path))
+        beside = Path(config or DEFAULT_CONFIG).parent
+        for path in sorted({*([Path(config)] if config else []), *beside.glob("*.yaml"), *beside.glob("*.yml")}):
+            asked._add(path, lambda path: _files(layout, cells_of(load_config(path))))
+        return asked
+
+    def _add(self, path: Path, files: Callable[[Path], set[Path]]) -> None:
+        try:
+            self.by[str(path)] = files(path)
+        except LmrnnError as error:
+            self.unreadable.append(str(error))
+
+    @property
+    def unasked(self) -> list[Path]:
+        """Cell files that nothing asks for."""
+        return _unasked(self.layout, self.by.values())
 
     @property
     def names(self) -> str:
-        """The configurations, for a message."""
-        return ", ".join(str(path) for path in self.beside)
+        """What asks, for a message."""
+        return ", ".join(self.by)
 
-    def report(self, results: Path | str) -> str:
-        """Files in a folder of results that none asks for.
+    def doubts(self) -> list[str]:
+        """A line for each file of which it is not known what it asks for."""
+        return [f"not known what it asks for: {why.splitlines()[0]}" for why in self.unreadable]
 
-        Parameters
-        ----------
-        results : Path or str
-            Folder of results.
+    def kept(self) -> list[str]:
+        """A line for each study.json and configuration that has cells here: how many it keeps."""
+        there = set(self.layout.cells.rglob("*.h5"))
+        counts = {name: len(files & there) for name, files in self.by.items()}
+        return [f"kept {count:>8,} cells for {name}" for name, count in counts.items() if count]
 
-        Returns
-        -------
-        str
-            Empty if there are none.
-        """
-        files = unasked_files(results, self.studies)
-        left_out = [f"not a configuration: {why.splitlines()[0]}" for why in self.unreadable]
+    def report(self) -> str:
+        """What nothing asks for, in words; empty if there is no such file."""
+        files = self.unasked
         if not files:
-            return "\n".join(left_out)
-        shown = [f"        {path}" for path in files[:10]] + ["        ..."] * (len(files) > 10)
-        return "\n".join([*left_out, f"{len(files)} files that none of {self.names} asks for (`lmrnn prune`):", *shown])
+            return "\n".join(self.doubts())
+        shown = [f"        {path}" for path in files[:_SHOWN]] + ["        ..."] * (len(files) > _SHOWN)
+        return "\n".join(
+            [*self.doubts(), f"{len(files)} files that none of {self.names} asks for (`lmrnn prune`):", *shown]
+        )
+
+
+def _of_record(layout: Layout, path: Path) -> set[Path]:
+    record = read_study(path)
+    return {*record.files, *_files(layout, record.cells)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``lmrnn prune``, beside those that choose a study."""
+    parser.add_argument("--yes", action="store_true", help="move them to the trash; without it they are listed")
+    parser.add_argument("--delete", action="store_true", help="with --yes: delete them, instead of moving them")
 
 
 def prune_command(arguments: argparse.Namespace) -> None:
-    """Remove cell files that no configuration asks for; lists them, and removes with --yes."""
-    from lmrnn.study.config import load_config
-
-    asked = Asked(arguments.config)
-    for why in asked.unreadable:
-        print("not a configuration:", why)
+    """Move cell files that no study asks for to the trash; lists them, and moves with --yes."""
+    chosen = choose(arguments)
+    asked = Asked.of(chosen.layout, chosen.path)
+    for line in [*asked.kept(), *asked.doubts()]:
+        print(line)
     if asked.unreadable and arguments.yes:
         many = len(asked.unreadable)
-        raise ConfigError(f"{many} files beside the configuration may ask for cells; mend or move them first")
-    files = unasked_files(load_config(arguments.config)["results"], asked.studies)
+        raise ConfigError(f"{many} files may ask for cells, but cannot be read; mend them or move them away first")
+    files = asked.unasked
     for path in files:
-        print("removed" if arguments.yes else "would remove", path)
-        if arguments.yes:
-            remove(path)
+        print(_prune(path, chosen.layout, arguments))
     print(f"{len(files)} cell files that none of {asked.names} asks for", end="")
-    print("" if arguments.yes or not files else "; `lmrnn prune --yes` removes them")
+    print("" if arguments.yes or not files else "; `lmrnn prune --yes` moves them to the trash")
+
+
+def _prune(path: Path, layout: Layout, arguments: argparse.Namespace) -> str:
+    """Do with one file what was asked for, and say what was done."""
+    if not arguments.yes:
+        return f"would remove {path}"
+    if arguments.delete:
+        remove(path)
+        return f"deleted {path}"
+    return f"moved {path} to {set_aside(path, layout.results)}"

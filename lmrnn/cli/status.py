@@ -15,6 +15,7 @@ from lmrnn.cli.arguments import positive
 from lmrnn.cli.cell_states import STATES, CellState, Failure, Reader
 from lmrnn.cli.plan import duration
 from lmrnn.cli.prune import Asked
+from lmrnn.cli.studies import choose
 from lmrnn.study.grid import Cell
 
 _MEANINGS = {
@@ -131,13 +132,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def status_command(arguments: argparse.Namespace) -> None:
     """Say how a study stands, from its files and the dispatch's ledger."""
-    from lmrnn.study.config import load_config
-    from lmrnn.study.grid import cells_of
-
-    config = load_config(arguments.config)
-    cells = cells_of(config)
+    chosen = choose(arguments)
+    config, cells = chosen.config, chosen.cells
     reader = Reader(config["results"], arguments.ledger)
-    asked = Asked(arguments.config)
+    asked = Asked.of(chosen.layout, chosen.path, instead=config["study"] if chosen.path else "")
     try:
         while True:
             text = _report(reader, cells, config, asked, arguments.json)
@@ -158,7 +156,7 @@ def _report(
     others = reader.other_failures(cells, config["study"])
     skipped = reader.ledger.skipped
     unread = f"{skipped} lines of {reader.ledger.path} cannot be read: left out" if skipped else ""
-    parts = [table(states), legend(states), failures(states, others), unread, asked.report(config["results"])]
+    parts = [table(states), legend(states), failures(states, others), unread, asked.report()]
     return "\n\n".join(part for part in parts if part)
 
 

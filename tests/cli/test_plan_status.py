@@ -83,7 +83,9 @@ def test_plan_measures_a_step_of_every_kind_of_cell(tmp_path, monkeypatch, capsy
     assert all(float(re.search(r"([\d.]+) ms a step", line)[1]) > 0 for line in measured)
 
 
-@pytest.mark.parametrize("option", [("--pack", "0"), ("--parallel", "-1"), ("--step-ms", "0"), ("--gpus", "-1")])
+@pytest.mark.parametrize(
+    "option", [("--pack", "0"), ("--parallel", "-1"), ("--step-ms", "0"), ("--gpus", "-1"), ("--step-ms", "nan")]
+)
 def test_plan_refuses_what_cannot_be(option, tmp_path, capsys):
     (tmp_path / "study.yaml").write_text(json.dumps(STUDY))
     with pytest.raises(SystemExit) as stop:

@@ -26,18 +26,10 @@ PADDING = -1  # label of a time step that is not in the loss
 class Batch:
     """T time steps of B trials (padded) or B parallel sequences (stream), time first.
 
-    Parameters
-    ----------
-    observations : Tensor (T, B, 33), float32
-        0 in the padding at a trial's end.
-    rule : Tensor (T, B), int64
-        Task of each time step (column of the rule weights); in the padding the trial's own.
-    labels : Tensor (T, B), int64
-        0 fixate, 1..16 ring positions, -1 padding: not in the loss.
-    lengths : Tensor (B,), int64
-        Time steps before the padding.
-    decision : Tensor (B,), int64
-        Time step at which the decision period begins; 0 in the stream layout, where it means nothing.
+    `observations` (T, B, 33) float32 are 0 in the padding at a trial's end; `rule` (T, B) int64 is the task of each
+    time step (column of the rule weights), in the padding the trial's own; `labels` (T, B) int64: 0 fixate, 1..16 ring
+    positions, -1 padding: not in the loss; `lengths` (B,) int64 are time steps before the padding; `decision` (B,)
+    int64 is the time step at which the decision period begins, 0 in the stream layout, where it means nothing.
     """
 
     observations: Tensor
@@ -81,20 +73,7 @@ _COLUMNS = ("start", "length", "task", "decision")
 
 
 def padded_batch(trials: TrialTensors, index: np.ndarray) -> Batch:
-    """Whole trials side by side, each padded to the longest.
-
-    Parameters
-    ----------
-    trials : TrialTensors
-        Where they come from.
-    index : numpy.ndarray
-        The trials, int64, (B,).
-
-    Returns
-    -------
-    Batch
-        T is the length of the longest.
-    """
+    """The trials `index` (B,) int64 side by side, each padded to the longest."""
     start, length, task, decision = (np.asarray(getattr(trials, name))[index] for name in _COLUMNS)
     time = np.arange(length.max())[:, None]  # (T, 1)
     padding = time >= length  # (T, B)
@@ -116,14 +95,7 @@ def padded_batch(trials: TrialTensors, index: np.ndarray) -> Batch:
 class Permutations:
     """An endless order of n things: one permutation after the other, each thing once in every epoch.
 
-    Parameters
-    ----------
-    n : int
-        Number of things.
-    seed : int
-        Seed of the order.
-    *keys : int or str
-        Names the order among others of the same seed.
+    `keys` name the order among others of the same seed.
     """
 
     def __init__(self, n: int, seed: int, *keys: int | str) -> None:
@@ -162,17 +134,7 @@ class Permutations:
 
 
 class PaddedBatches:
-    """Endless batches of whole trials of all tasks mixed.
-
-    Parameters
-    ----------
-    trials : TrialTensors
-        The training set.
-    batch_size : int
-        B trials in a batch.
-    seed : int
-        Seed of the order.
-    """
+    """Endless batches of `batch_size` whole trials of all tasks mixed, in an order of the seed."""
 
     def __init__(self, trials: TrialTensors, batch_size: int, seed: int) -> None:
         self.trials, self.batch_size = trials, batch_size
@@ -200,21 +162,10 @@ class StreamBatches:
     """Endless batches of parallel sequences, each of trials laid end to end, as in the published recipe.
 
     A sequence begins with a new trial at state 0, the network's state is carried from trial to trial, and the last
-    trial is cut where the sequence ends; its rest is dropped. (Carrying the state on into the next sequence was tried:
-    full networks then grow without bound within ten steps at rates at which they learn otherwise.) After each trial the
-    next task is drawn uniformly from the other tasks, never the same twice in a row; within a task, trials come in
-    permutations, one an epoch, that all sequences share.
-
-    Parameters
-    ----------
-    trials : TrialTensors
-        The training set.
-    batch_size : int
-        B parallel sequences.
-    sequence_length : int
-        T time steps of each.
-    seed : int
-        Seed of the order.
+    trial is cut where the sequence, of `sequence_length` time steps, ends; its rest is dropped. (Carrying the state on
+    into the next sequence was tried: full networks then grow without bound within ten steps at rates at which they
+    learn otherwise.) After each trial the next task is drawn uniformly from the other tasks, never the same twice in a
+    row; within a task, trials come in permutations, one an epoch, that all sequences share.
     """
 
     def __init__(self, trials: TrialTensors, batch_size: int, sequence_length: int, seed: int) -> None:

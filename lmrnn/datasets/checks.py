@@ -14,24 +14,9 @@ from lmrnn.tasks import CLASSES
 
 
 def check_columns(spec: DatasetSpec, columns: Mapping[str, np.ndarray]) -> int:
-    """Refuse columns that do not lay trials end to end, task after task.
+    """Refuse columns that do not lay trials end to end, task after task; return the time steps of all trials together.
 
-    Parameters
-    ----------
-    spec : DatasetSpec
-        What the dataset is.
-    columns : mapping of str to numpy.ndarray
-        As `lmrnn.datasets.generation.trial_columns` gives them, in types and shapes.
-
-    Returns
-    -------
-    int
-        Time steps of all trials together.
-
-    Raises
-    ------
-    ValueError
-        Saying which column is wrong.
+    Raises ValueError saying which column, of those that `lmrnn.datasets.generation.trial_columns` gives, is wrong.
     """
     length, durations = columns["length"].astype(np.int64), columns["durations"].astype(np.int64)
     used = durations >= 0

@@ -61,25 +61,11 @@ _WIDTH = {"durations": _PERIODS, "coherence": 4}
 class Dataset:
     """Trials in memory, task after task: those of task k are k * trials_per_task .. (k + 1) * trials_per_task - 1.
 
-    Parameters
-    ----------
-    spec : DatasetSpec
-        What it is.
-    observations : numpy.ndarray
-        (S, 33) float32, noise included; S time steps in all.
-    labels : numpy.ndarray
-        (S,) int8: 0 fixate, 1..16 position on the ring.
-    start : numpy.ndarray
-        (n,) int64 first row of each trial.
-    length : numpy.ndarray
-        (n,) int32 time steps of each trial.
-    task : numpy.ndarray
-        (n,) int16 index into `tasks`, which is the rule channel.
-    decision : numpy.ndarray
-        (n,) int32 time step within the trial at which the decision begins.
-    parameters : dict of str to numpy.ndarray
-        Drawn parameters as `lmrnn.tasks.Draws` names them, n rows each, and ``durations`` (n, 5) in time steps; -1
-        (``coherence``: NaN) where a task has no such parameter.
+    `observations` (S, 33) float32, noise included, of S time steps in all; `labels` (S,) int8: 0 fixate, 1..16 position
+    on the ring. By trial: `start` int64 first row, `length` int32 time steps, `task` int16 index into `tasks`, which is
+    the rule channel, `decision` int32 time step within the trial at which the decision begins, each (n,). `parameters`
+    are drawn ones as `lmrnn.tasks.Draws` names them, n rows each, and ``durations`` (n, 5) in time steps; -1
+    (``coherence``: NaN) where a task has no such parameter.
     """
 
     spec: DatasetSpec
@@ -137,36 +123,14 @@ def _draw_block(spec: DatasetSpec, task: Task, occurrence: int, block: int, n: i
 
 
 def column_shapes(spec: DatasetSpec) -> dict[str, tuple[type, tuple[int, ...]]]:
-    """Type and shape of everything that has one row per trial.
-
-    Parameters
-    ----------
-    spec : DatasetSpec
-        Which dataset.
-
-    Returns
-    -------
-    dict of str to tuple
-        The keys of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS`; type of number, and shape with n rows.
-    """
+    """Type of number and shape of each of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS` in a dataset."""
     types = {**TRIAL_COLUMNS, **PARAMETER_COLUMNS}
     widths = {name: (_WIDTH[name],) if name in _WIDTH else () for name in types}
     return {name: (dtype, (spec.n_trials, *widths[name])) for name, dtype in types.items()}
 
 
 def trial_columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
-    """Everything that has one row per trial.
-
-    Parameters
-    ----------
-    spec : DatasetSpec
-        Which dataset.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        The keys of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS`, each with n rows.
-    """
+    """All of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS` of a dataset by name, each with one row per trial."""
     shapes = column_shapes(spec)
     columns = {
         name: np.full(shapes[name][1], np.nan if name == "coherence" else -1, dtype)
@@ -197,14 +161,9 @@ def _rendered(spec: DatasetSpec) -> Iterator[Trials]:
 
 
 def fill_rows(spec: DatasetSpec, observations: Any, labels: Any) -> None:
-    """Write all time steps of a dataset into arrays in memory or in a file, a block of trials at a time.
+    """Write all S time steps of a dataset into arrays in memory or in a file, a block of trials at a time.
 
-    Parameters
-    ----------
-    spec : DatasetSpec
-        Which dataset.
-    observations, labels : numpy.ndarray or h5py.Dataset
-        (S, 33) float32 and (S,) int8, with room for all S time steps.
+    `observations` is (S, 33) float32, `labels` (S,) int8.
     """
     row = 0
     for trials in _rendered(spec):
@@ -215,20 +174,8 @@ def fill_rows(spec: DatasetSpec, observations: Any, labels: Any) -> None:
 
 
 def generate(spec: DatasetSpec) -> Dataset:
-    """Generate a dataset in memory.
+    """Generate a dataset in memory, equal to what `generate_dataset` and `load_dataset` give.
 
-    Parameters
-    ----------
-    spec : DatasetSpec
-        What to generate.
-
-    Returns
-    -------
-    Dataset
-        Equal to what `generate_dataset` and `load_dataset` give.
-
-    Examples
-    --------
     >>> generate(DatasetSpec("corrected", 100, ("go", "dms"), 3, "train", 0)).n_trials
     6
     """
@@ -240,42 +187,16 @@ def generate(spec: DatasetSpec) -> Dataset:
 
 
 def assemble(spec: DatasetSpec, arrays: Mapping[str, np.ndarray]) -> Dataset:
-    """Dataset of its arrays.
-
-    Parameters
-    ----------
-    spec : DatasetSpec
-        What it is.
-    arrays : mapping of str to numpy.ndarray
-        ``observations``, ``labels``, and the columns that `trial_columns` names.
-
-    Returns
-    -------
-    Dataset
-        Of the same arrays, not of copies.
-
-    Raises
-    ------
-    KeyError
-        When one is missing.
-    """
+    """Dataset of its arrays, not copied: ``observations``, ``labels``, and the columns that `trial_columns` names."""
     parts = {name: arrays[name] for name in ("observations", "labels", *TRIAL_COLUMNS)}
     return Dataset(spec, **parts, parameters={name: arrays[name] for name in PARAMETER_COLUMNS})
 
 
 @cache
 def dataset_bytes(spec: DatasetSpec) -> int:
-    """Size of a dataset's file before it exists, from the mean length of each task's trials.
+    """Size of a dataset's file in bytes before it exists, from the mean length of each task's trials.
 
-    Parameters
-    ----------
-    spec : DatasetSpec
-        Which dataset.
-
-    Returns
-    -------
-    int
-        Bytes; right to a few percent, more exactly the more trials there are.
+    Right to a few percent, more exactly the more trials there are.
     """
     steps = sum(
         span.mean(spec.dt) / spec.dt for task in battery(spec.tasks) for span in spans(task, spec.definition).values()

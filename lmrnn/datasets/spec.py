@@ -16,27 +16,10 @@ SPLITS = ("train", "validation", "test")
 class DatasetSpec:
     """What a dataset is; two datasets with equal specs are equal.
 
-    Parameters
-    ----------
-    definition : str
-        ``corrected`` or ``released``.
-    dt : int
-        Time step in ms, a divisor of 100.
-    tasks : tuple of str
-        Names in the order of their rule channels; names repeat where battery 132 repeats them.
-    trials_per_task : int
-        Number of trials of each entry of `tasks`, >= 1.
-    split : str
-        ``train``, ``validation`` or ``test``.
-    data_seed : int
-        Seed >= 0.
-
-    Raises
-    ------
-    ConfigError
-        When a value is not allowed.
-    TaskNameError
-        On tasks that do not exist.
+    `definition` is ``corrected`` or ``released``, `dt` the time step in ms (a divisor of 100), `tasks` the names in the
+    order of their rule channels (they repeat where battery 132 repeats them), `trials_per_task` >= 1, `split` one of
+    `SPLITS`, `data_seed` >= 0. Raises ConfigError when a value is not allowed, TaskNameError on tasks that do not
+    exist.
     """
 
     definition: str
@@ -60,18 +43,7 @@ class DatasetSpec:
         return len(self.tasks) * self.trials_per_task
 
     def path(self, root: Path | str) -> Path:
-        """File of this dataset below a folder.
-
-        Parameters
-        ----------
-        root : Path or str
-            Folder of all datasets.
-
-        Returns
-        -------
-        Path
-            E.g. ``corrected-dt100/tasks20/train-trials100-seed0.h5``.
-        """
+        """File of this dataset below the folder of all, e.g. ``corrected-dt100/tasks20/train-trials100-seed0.h5``."""
         folder = Path(root) / f"{self.definition}-dt{self.dt}" / battery_label(self.tasks)
         return folder / f"{self.split}-trials{self.trials_per_task}-seed{self.data_seed}.h5"
 
@@ -81,22 +53,8 @@ class DatasetSpec:
 
     @classmethod
     def from_json(cls, text: str) -> DatasetSpec:
-        """Spec of a text that `to_json` made.
-
-        Parameters
-        ----------
-        text : str
-            JSON.
-
-        Returns
-        -------
-        DatasetSpec
-            Equal to the one that the text was made from.
-
-        Raises
-        ------
-        ConfigError
-            When it is no JSON, a value is not allowed or a key is missing or unknown.
+        """Spec of a text that `to_json` made; raises ConfigError when it is no JSON, or has a key or value that is not
+        allowed.
         """
         try:
             return cls(**json.loads(text))

@@ -96,23 +96,11 @@ def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
 ) -> Tensor:
-    """Loss of a batch; sets the gradient of every parameter.
+    """Loss () of a batch, T time steps of B trials; overwrites the gradient of every parameter.
 
-    Parameters
-    ----------
-    network : LMRNN
-        Its parameters' `grad` are overwritten.
-    batch : Batch
-        T time steps of B trials.
-    initial_state : Tensor, optional
-        State before the first time step, (B, N); 0 if none is given; no gradient flows into it.
-    noise : Tensor, optional
-        Recurrent noise as it enters the nonlinearity, (T, B, N).
-
-    Returns
-    -------
-    Tensor ()
-        Mean cross-entropy in nats over all time steps that are not padding.
+    Mean cross-entropy in nats over all time steps that are not padding. `initial_state` (B, N) is the state before the
+    first time step, 0 if none is given, into which no gradient flows; `noise` (T, B, N) the recurrent noise as it
+    enters the nonlinearity.
     """
     weights = _weights(network)
     states, values = _unroll(network, batch, initial_state, noise, weights)

@@ -225,23 +225,12 @@ def _address(tensor: Tensor, kind: torch.dtype) -> int:
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
 ) -> Tensor:
-    """Loss of a batch; sets the gradient of every parameter.
+    """Loss () of a batch, T time steps of B trials; overwrites the gradient of every parameter, in place where there is
+    one.
 
-    Parameters
-    ----------
-    network : LMRNN
-        On the CPU, float32 or float64. Its parameters' `grad` are overwritten, in place where there is one.
-    batch : Batch
-        T time steps of B trials.
-    initial_state : Tensor, optional
-        State before the first time step, (B, N); 0 if none is given; no gradient flows into it.
-    noise : Tensor, optional
-        Recurrent noise as it enters the nonlinearity, (T, B, N).
-
-    Returns
-    -------
-    Tensor ()
-        Mean cross-entropy in nats over all time steps that are not padding.
+    Mean cross-entropy in nats over all time steps that are not padding, of a network on the CPU in float32 or float64.
+    `initial_state` (B, N) is the state before the first time step, 0 if none is given, into which no gradient flows;
+    `noise` (T, B, N) the recurrent noise as it enters the nonlinearity.
     """
     return torch.tensor(_run(network, batch, initial_state, noise, gradients=1), dtype=network.bias.dtype)
 

@@ -29,43 +29,19 @@ INITIALISATIONS = ("scaled_identity", "gaussian")
 
 
 class LMRNN(nn.Module):
-    """A recurrent network on a given connectivity.
+    """A recurrent network on a given connectivity of E synapses among N neurons.
 
-    Parameters
-    ----------
-    connectivity : Connectivity
-        The E synapses among N neurons.
-    n_tasks : int
-        Number of rule channels, one per task of the battery.
-    nonlinearity : str
-        ``relu``, ``softplus`` or ``tanh``.
-    leak : float
-        a = dt / tau, in (0, 1].
-    initialisation : str
-        Of the recurrent weights. ``scaled_identity``: `initial_scale` on synapses from a neuron to itself, 0 on all
-        others. ``gaussian``: `initial_scale` times a normal with variance 1 / in-degree of the receiving neuron.
-    initial_scale : float
-        Factor of the initial recurrent weights, >= 0.
-    recurrent_noise : float
-        sigma >= 0 of the noise during training.
-    generator : torch.Generator, optional
-        Source of the initial weights; a generator with seed 0 if none is given.
+    `n_tasks` is the number of rule channels, one per task of the battery; `nonlinearity` is ``relu``, ``softplus`` or
+    ``tanh``; `leak` is a = dt / tau, in (0, 1]. `initialisation` is of the recurrent weights: ``scaled_identity``,
+    `initial_scale` on synapses from a neuron to itself, 0 on all others; ``gaussian``, `initial_scale` times a normal
+    with variance 1 / in-degree of the receiving neuron. `recurrent_noise` is sigma >= 0 of the noise during training;
+    `generator` the source of the initial weights, with seed 0 if none is given. Raises ConfigError on a value out of
+    range.
 
-    Attributes
-    ----------
-    recurrent : Parameter (E,)
-        Weight of each synapse, in the order of the connectivity. A missing synapse has no weight, no gradient, no state
-        in the optimiser and no share in the gradient's norm.
-    input : Parameter (N, 33)
-    rule : Parameter (N, n_tasks)
-    bias : Parameter (N,)
-    readout : Parameter (17, N)
-    readout_bias : Parameter (17,)
-    post, pre : Tensor (E,)
-        The synapses, int64; not trained.
+    Parameters: `recurrent` (E,), the weight of each synapse in the order of the connectivity (a missing synapse has no
+    weight, no gradient, no state in the optimiser and no share in the gradient's norm), `input` (N, 33), `rule` (N,
+    n_tasks), `bias` (N,), `readout` (17, N), `readout_bias` (17,). Buffers: `post`, `pre` (E,), int64.
 
-    Notes
-    -----
     Input, rule and bias start uniform in +-1 / sqrt(33 + n_tasks), the readout and its bias in +-1 / sqrt(N): torch's
     default for linear layers, which the paper's first author used in 2021 (mikailkhona/Multi-Task-learning). They are
     drawn before the recurrent weights, so two networks of equal size and seed share them whatever their connectivity.
@@ -111,19 +87,9 @@ class LMRNN(nn.Module):
         return flat.index_put((self.post * self.neurons + self.pre,), self.recurrent).view(self.neurons, self.neurons)
 
     def draw_noise(self, steps: int, batch: int, generator: torch.Generator) -> Tensor | None:
-        """Recurrent noise of one batch, as it enters the nonlinearity.
+        """Recurrent noise of T steps of B trials as it enters the nonlinearity, sqrt(2 / a) * sigma * xi, (T, B, N).
 
-        Parameters
-        ----------
-        steps, batch : int
-            T time steps, B trials.
-        generator : torch.Generator
-            Source of the noise, on the CPU, so that every device gets the same.
-
-        Returns
-        -------
-        Tensor or None
-            sqrt(2 / a) * sigma * xi, (T, B, N); None where sigma is 0.
+        None where sigma is 0. The generator is one of the CPU, so that every device gets the same noise.
         """
         if self.recurrent_noise == 0:
             return None
@@ -131,25 +97,36 @@ class LMRNN(nn.Module):
         return (noise * (math.sqrt(2 / self.leak) * self.recurrent_noise)).to(self.bias)
 
     def forward(self, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-        """Logits of a batch, with gradients through autograd.
+        """Logits (T, B, 17) of a batch, with gradients through autograd.
 
-        Parameters
-        ----------
-        batch : Batch
-            T time steps of B trials.
-        initial_state : Tensor, optional
-            State before the first time step, (B, N); 0 if none is given.
-        noise : Tensor, optional
-            From `draw_noise`, (T, B, N).
-
-        Returns
-        -------
-        Tensor
-            (T, B, 17).
+        `initial_state` (B, N) is the state before the first time step, 0 if none is given; `noise` comes from
+        `draw_noise`.
         """
-        from lmrnn.networks import reference
+        return readout(self, unroll(self, batch, initial_state, noise))
 
-        return reference.readout(self, reference.unroll(self, batch, initial_state, noise))
+
+def unroll(network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    """States (T, B, N) of a network at all time steps of a batch, with gradients; formula above.
+
+    `initial_state` (B, N) is the state before the first time step, 0 if none is given; `noise` (T, B, N) the recurrent
+    noise as it enters the nonlinearity.
+    """
+    activation, leak = NONLINEARITIES[network.nonlinearity], network.leak
+    drive = F.linear(batch.observations, network.input, network.bias) + network.rule.T[batch.rule]  # (T, B, N)
+    if noise is not None:
+        drive = drive + noise
+    weights = network.recurrent_matrix().T  # (pre, post)
+    state = drive.new_zeros(drive.shape[1:]) if initial_state is None else initial_state  # (B, N)
+    states = []
+    for drive_now in drive:
+        state = (1 - leak) * state + leak * activation(torch.addmm(drive_now, state, weights))
+        states.append(state)
+    return torch.stack(states)
+
+
+def readout(network: LMRNN, states: Tensor) -> Tensor:
+    """Logits (T, B, 17) of states (T, B, N), with gradients."""
+    return F.linear(states, network.readout, network.readout_bias)
 
 
 def _check(nonlinearity: str, leak: float, initialisation: str, initial_scale: float, recurrent_noise: float) -> None:

@@ -27,16 +27,9 @@ LARGEST_WINDOW = 0.25
 class Walk:
     """How the kernel goes through a network and its time steps.
 
-    Parameters
-    ----------
-    strip : int
-        Rows that are computed before the next ones, a multiple of 4; 0 if all are.
-    together : int
-        Time steps that are computed together, 1 to MOST_TOGETHER.
-    shift : int
-        Strips that each of those begins after the first strip of the one before it; it goes round.
-    lag : int
-        Strip number k of a time step needs none of the one before it after number k + lag; >= shift.
+    `strip` rows are computed before the next ones, a multiple of 4 (0: all at once); `together` time steps are computed
+    together, 1 to MOST_TOGETHER. Each of them begins `shift` strips after the first strip of the one before it, and
+    goes round; its strip number k needs none of the one before it after number k + `lag`, where lag >= shift.
     """
 
     strip: int = 0
@@ -46,23 +39,10 @@ class Walk:
 
 
 def walk(post: np.ndarray, pre: np.ndarray, size: int) -> Walk:
-    """Find how closely time steps can follow each other, forward and backward.
+    """Find how closely time steps can follow each other, forward and backward, by the neurons (E,) of each synapse.
 
-    Parameters
-    ----------
-    post, pre : numpy.ndarray (E,), int64
-        Neurons of each synapse, 0 <= value < size.
-    size : int
-        Number of neurons.
-
-    Returns
-    -------
-    Walk
-        One time step at a time where the network is not very large, or its synapses reach far.
-
-    Examples
-    --------
-    Strips that need their neighbours on both sides, from end to end and round a torus:
+    One time step at a time where the network is not very large, or its synapses reach far. Strips that need their
+    neighbours on both sides, from end to end and round a torus:
 
     >>> post = np.arange(64 * STRIP - STRIP)
     >>> walk(post, post + STRIP, 64 * STRIP)
@@ -86,22 +66,13 @@ def walk(post: np.ndarray, pre: np.ndarray, size: int) -> Walk:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """A sparse matrix by pairs of rows.
+    """A sparse matrix by P pairs of rows.
 
-    Parameters
-    ----------
-    rows : numpy.ndarray (P, 2), int32
-        The rows of each pair; -1 for the second where there is only one.
-    counts : numpy.ndarray (P, 3), int32
-        Columns that both rows have, that only the first has, that only the second has.
-    columns : numpy.ndarray, int32
-        The runs of all pairs, end to end.
-    order : numpy.ndarray (E,), int64
-        Which synapse each weight belongs to, in order of use; a shared column has two weights in a row.
-    fresh : numpy.ndarray, int32
-        The columns, each once, in order of the first pair that has it.
-    fresh_counts : numpy.ndarray (P,), int32
-        How many columns each pair is the first to have.
+    `rows` (P, 2) int32 are those of each pair, -1 for the second where there is only one; `counts` (P, 3) int32 the
+    columns that both rows have, only the first, only the second; `columns` int32 the runs of all pairs, end to end;
+    `order` (E,) int64 says which synapse each weight belongs to, in order of use (a shared column has two weights in a
+    row). `fresh` int32 are the columns, each once, in order of the first pair that has it, `fresh_counts` (P,) int32
+    how many each pair is the first to have.
     """
 
     rows: np.ndarray
@@ -113,21 +84,9 @@ class Pairs:
 
 
 def pair_rows(row: np.ndarray, column: np.ndarray, size: int) -> Pairs:
-    """Arrange a sparse matrix by pairs of rows 0 and 1, 2 and 3, ...
+    """Arrange a sparse matrix, its entries (E,) int64 given by row and column, none twice, by pairs of rows 0 and 1, 2
+    and 3, ...
 
-    Parameters
-    ----------
-    row, column : numpy.ndarray (E,), int64
-        Of each synapse, 0 <= value < size, no pair twice.
-    size : int
-        Number of rows.
-
-    Returns
-    -------
-    Pairs
-
-    Examples
-    --------
     >>> pairs = pair_rows(np.array([0, 0, 1]), np.array([0, 2, 2]), 2)
     >>> pairs.counts.tolist(), pairs.columns.tolist(), pairs.order.tolist()
     ([[1, 1, 0]], [2, 0], [1, 2, 0])

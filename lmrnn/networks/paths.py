@@ -30,31 +30,10 @@ PATHS = ("reference", "dense", "kernel")
 
 
 def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto") -> str:
-    """Name of the path that computes a network on a device.
+    """Name of the path that computes a network on a device: the `wanted` one, or with ``auto`` by device and kernel.
 
-    Parameters
-    ----------
-    network : LMRNN
-        The network.
-    device : torch.device or str
-        Where it is to run.
-    wanted : str
-        A path by name, or ``auto``: by device and whether the kernel was compiled.
-
-    Returns
-    -------
-    str
-        One of `PATHS`.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown path, or one that cannot compute this network here.
-
-    Warns
-    -----
-    UserWarning
-        Where ``auto`` takes a slower path on the CPU.
+    Raises ConfigError on an unknown path, or one that cannot compute this network here; warns (UserWarning) where
+    ``auto`` takes a slower path on the CPU.
     """
     from lmrnn.networks import kernel
 
@@ -72,23 +51,7 @@ def choose_path(network: LMRNN, device: torch.device | str, wanted: str = "auto"
 
 
 def get_path(name: str) -> ModuleType:
-    """The module of a path.
-
-    Parameters
-    ----------
-    name : str
-        One of `PATHS`.
-
-    Returns
-    -------
-    module
-        With `loss_and_gradients`, `logits` and `states`.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown path.
-    """
+    """The module of one of `PATHS`, with `loss_and_gradients`, `logits` and `states`; ConfigError on an unknown one."""
     if name not in PATHS:
         raise ConfigError(f"compute.path is {name!r}; allowed: auto, {', '.join(PATHS)}")
     return import_module(f"{__package__}.{name}")

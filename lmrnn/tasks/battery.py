@@ -32,22 +32,11 @@ PERIODS = {
 class Base:
     """One row of the table of base tasks.
 
-    Parameters
-    ----------
-    family : str
-        Key of `PERIODS`: which periods a trial has and how its answer comes about.
-    delay : bool
-        Whether the task has an ``int`` form.
-    anti : bool
-        The stimulus lies opposite to the answer.
-    rings : tuple of int
-        Rings that show stimuli in every trial; empty where each trial draws one of the two.
-    weights : tuple of int
-        Weight of the evidence on ring 1 and on ring 2.
-    category : bool
-        Sample and test match when they lie in the same half of the ring, else when they are the same position.
-    go_on_match : bool
-        Answer on match trials, else on non-match trials.
+    `family` is a key of `PERIODS`: which periods a trial has and how its answer comes about; `delay` says whether the
+    task has an ``int`` form, `anti` that the stimulus lies opposite to the answer. `rings` are those that show stimuli
+    in every trial, empty where each trial draws one of the two; `weights` are those of the evidence on ring 1 and ring
+    2. With `category`, sample and test match when they lie in the same half of the ring, else when they are the same
+    position; `go_on_match` answers on match trials, else on the others.
     """
 
     family: str
@@ -88,18 +77,10 @@ _NAME = re.compile(rf"({'|'.join(BASES)})(?:int([rl]))?(?:seq([rl]))?")
 
 @dataclass(frozen=True)
 class Task:
-    """One task of the battery.
+    """One task of the battery: its canonical name (``dlygointrseql``), its base (a key of `BASES`), its family (of
+    `PERIODS`).
 
-    Parameters
-    ----------
-    name : str
-        Canonical name, e.g. ``dlygointrseql``.
-    base : str
-        Key of `BASES`.
-    family : str
-        Key of `PERIODS`.
-    int_sign, seq_sign : int
-        +1 for ``r``, -1 for ``l``, 0 without.
+    `int_sign` and `seq_sign` are +1 for ``r``, -1 for ``l``, 0 without.
     """
 
     name: str
@@ -110,25 +91,10 @@ class Task:
 
 
 def parse(name: str) -> Task:
-    """Task of a name.
+    """Task of a name of the battery; ``<base>intseq`` is the published code's name of ``<base>intrseqr``.
 
-    Parameters
-    ----------
-    name : str
-        A name of the battery, or ``<base>intseq``, the published code's name of ``<base>intrseqr``.
+    Raises TaskNameError, with the nearest names, on a name that the battery does not have.
 
-    Returns
-    -------
-    Task
-        With its canonical name.
-
-    Raises
-    ------
-    TaskNameError
-        On a name that the battery does not have; the message gives the nearest ones.
-
-    Examples
-    --------
     >>> parse("dlygointr").int_sign
     1
     """
@@ -146,24 +112,12 @@ def parse(name: str) -> Task:
 
 
 def battery_names(spec: int | str | Sequence[str]) -> tuple[str, ...]:
-    """Names of a battery's tasks, in the order of their rule channels.
+    """Canonical names of a battery's tasks, in the order of their rule channels.
 
-    Parameters
-    ----------
-    spec : int, str or sequence of str
-        Number of tasks (1 to 132, a prefix of one canonical order), ``"seq60"`` (the 20 base tasks and their 40 seq
-        forms), one task name, or several. Battery 132 is the 126 names and then dlyanti's six int forms once more:
-        the published task list counted its two int tasks twice. Each entry has its own rule channel and trials.
-
-    Returns
-    -------
-    tuple of str
-        Canonical names.
-
-    Raises
-    ------
-    TaskNameError
-        On an unknown name or a size out of range, and on a name listed more often than battery 132 has it.
+    `spec` is a number of tasks (1 to 132, a prefix of one canonical order), ``"seq60"`` (the 20 base tasks and their 40
+    seq forms), one task name, or several. Battery 132 is the 126 names and then dlyanti's six int forms once more: the
+    published task list counted its two int tasks twice. Each entry has its own rule channel and trials. Raises
+    TaskNameError on an unknown name or a size out of range, and on a name listed more often than battery 132 has it.
     """
     order = _canonical_order()
     if isinstance(spec, bool) or not isinstance(spec, (int, str, list, tuple)):
@@ -191,25 +145,8 @@ def _listed(spec: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def battery(spec: int | str | Sequence[str]) -> tuple[Task, ...]:
-    """Tasks of a battery, in the order of their rule channels.
+    """Tasks of a battery as `battery_names` takes it: entry k has rule channel k.
 
-    Parameters
-    ----------
-    spec : int, str or sequence of str
-        As for `battery_names`.
-
-    Returns
-    -------
-    tuple of Task
-        Entry k has rule channel k.
-
-    Raises
-    ------
-    TaskNameError
-        As for `battery_names`.
-
-    Examples
-    --------
     >>> [task.name for task in battery(3)]
     ['go', 'rtgo', 'dlygo']
     """
@@ -219,16 +156,8 @@ def battery(spec: int | str | Sequence[str]) -> tuple[Task, ...]:
 def battery_label(spec: int | str | Sequence[str]) -> str:
     """Short name of a battery that is fit for a file name.
 
-    Parameters
-    ----------
-    spec : int, str or sequence of str
-        As for `battery_names`.
-
-    Returns
-    -------
-    str
-        ``tasks20`` for a prefix of the canonical order, ``seq60``, else ``tasks3-`` and eight hex digits that stand
-        for the list of names.
+    ``tasks20`` for a prefix of the canonical order, ``seq60``, else ``tasks3-`` and eight hex digits that stand for the
+    list of names.
     """
     names = battery_names(spec)
     if names == _canonical_order()[: len(names)]:
@@ -256,20 +185,7 @@ def _canonical_order() -> tuple[str, ...]:
 
 
 def check_setting(definition: str, dt: int) -> None:
-    """Refuse a definition or time step that the battery does not have.
-
-    Parameters
-    ----------
-    definition : str
-        One of `DEFINITIONS`.
-    dt : int
-        Time step in ms, a divisor of 100.
-
-    Raises
-    ------
-    ConfigError
-        When either is not allowed.
-    """
+    """Raise ConfigError on a definition that is none of `DEFINITIONS`, or a `dt` in ms that does not divide 100."""
     if definition not in DEFINITIONS:
         raise ConfigError(f"definition: {definition!r} is none of {', '.join(DEFINITIONS)}")
     if isinstance(dt, bool) or not isinstance(dt, int) or dt < 1 or 100 % dt:
@@ -277,16 +193,5 @@ def check_setting(definition: str, dt: int) -> None:
 
 
 def task_count(tasks: int | str) -> int:
-    """Number of tasks of a battery as the table of cells names it.
-
-    Parameters
-    ----------
-    tasks : int or str
-        A number, ``seq60``, or names joined by ``+``.
-
-    Returns
-    -------
-    int
-        How many.
-    """
+    """Number of tasks of a battery as the table of cells names it: a number, ``seq60``, or names joined by ``+``."""
     return int(tasks) if str(tasks).isdigit() else 60 if tasks == "seq60" else str(tasks).count("+") + 1

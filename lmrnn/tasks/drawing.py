@@ -19,14 +19,8 @@ DLYDM_STRENGTHS = (0.3, 0.6, 1.0)
 
 @dataclass(frozen=True)
 class Span:
-    """Duration of a period: `low` ms always, or uniform over low, low + grid, ... below `high`.
-
-    Parameters
-    ----------
-    low, high : int
-        ms.
-    grid : int, optional
-        ms; the time step where it is not given.
+    """Duration of a period: `low` ms always, or uniform over low, low + grid, ... below `high`; grid is dt unless
+    given.
     """
 
     low: int
@@ -54,24 +48,8 @@ _DECISION = {"reach": 500, "rt": 500, "dm": 200, "dlydm": 200, "match": 900}
 
 
 def spans(task: Task, definition: str = "corrected") -> dict[str, Span]:
-    """How long each period of a task's trials lasts.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    definition : str
-        ``corrected`` or ``released``.
-
-    Returns
-    -------
-    dict of str to Span
-        By name of the period, in the order of time.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown definition.
+    """How long each period of a task's trials lasts, by name, in the order of time; ConfigError on an unknown
+    definition.
     """
     check_setting(definition, 100)
     durations = dict.fromkeys(PERIODS[task.family], _fixed(500))
@@ -101,16 +79,11 @@ def _delay_span(task: Task, definition: str) -> Span:
 class Draws:
     """Drawn parameters of n trials of one task.
 
-    Parameters
-    ----------
-    durations : numpy.ndarray
-        (n, periods) steps of each period, in the order of `PERIODS` of the task's family.
-    columns : dict of str to numpy.ndarray
-        The rest by name, each with n rows. reach, rt: ``modality`` (1 or 2: ring of the stimulus), ``response``
-        (0..15).
-        dm, dlydm: ``theta1``, ``theta2`` (0..15), ``coherence`` (n, 4) of (first, second stimulus) on ring 1, then on
-        ring 2, NaN where the ring is silent, ``winner`` (1 or 2: which is the answer), ``tie`` (the evidence was
-        equal). match: ``modality``, ``sample``, ``test`` (0..15), ``match``.
+    `durations` (n, periods) are steps of each period, in the order of `PERIODS` of the task's family. `columns` are the
+    rest by name, each with n rows. reach, rt: ``modality`` (1 or 2: ring of the stimulus), ``response`` (0..15). dm,
+    dlydm: ``theta1``, ``theta2`` (0..15), ``coherence`` (n, 4) of (first, second stimulus) on ring 1, then on ring 2,
+    NaN where the ring is silent, ``winner`` (1 or 2: which is the answer), ``tie`` (the evidence was equal). match:
+    ``modality``, ``sample``, ``test`` (0..15), ``match``.
     """
 
     durations: np.ndarray
@@ -124,47 +97,15 @@ class Draws:
 
 
 def join(parts: list[Draws]) -> Draws:
-    """Trials of several draws of one task, one after the other.
-
-    Parameters
-    ----------
-    parts : list of Draws
-        At least one.
-
-    Returns
-    -------
-    Draws
-        All their trials.
-    """
+    """All trials of several draws of one task, at least one, one after the other."""
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
     return Draws(np.concatenate([part.durations for part in parts]), columns)
 
 
 def draw(task: Task, n: int, rng: np.random.Generator, dt: int = 100, definition: str = "corrected") -> Draws:
-    """Draw the parameters of trials.
+    """Draw the parameters of n trials of a task at a time step of `dt` ms.
 
-    Parameters
-    ----------
-    task : Task
-        Which task.
-    n : int
-        How many trials, >= 0.
-    rng : numpy.random.Generator
-        Source of randomness.
-    dt : int
-        Time step in ms, a divisor of 100.
-    definition : str
-        ``corrected`` or ``released``.
-
-    Returns
-    -------
-    Draws
-        Parameters of n trials.
-
-    Raises
-    ------
-    ConfigError
-        On a negative n, an unknown definition or a time step that does not divide 100.
+    Raises ConfigError on a negative n, an unknown definition or a time step that does not divide 100.
     """
     check_setting(definition, dt)
     if n < 0:

@@ -87,28 +87,9 @@ def _label(position: np.ndarray, definition: str) -> np.ndarray:
 
 
 def render(task: Task, draws: Draws, dt: int = 100, definition: str = "corrected") -> Trials:
-    """Render trials without noise.
+    """Render trials without noise, laid end to end, at a time step of `dt` ms.
 
-    Parameters
-    ----------
-    task : Task
-        Which task.
-    draws : Draws
-        Parameters of n trials.
-    dt : int
-        Time step in ms, a divisor of 100.
-    definition : str
-        ``corrected`` or ``released``.
-
-    Returns
-    -------
-    Trials
-        n trials, laid end to end.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown definition or a time step that does not divide 100.
+    Raises ConfigError on an unknown definition or a time step that does not divide 100.
     """
     check_setting(definition, dt)
     names = PERIODS[task.family]
@@ -156,20 +137,7 @@ def _show(
 
 
 def add_noise(trials: Trials, rng: np.random.Generator) -> Trials:
-    """Add noise to rendered trials, in place.
-
-    Parameters
-    ----------
-    trials : Trials
-        From `render`; their observations are changed. The noise of the first trials does not depend on how many follow.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    Trials
-        The same object.
-    """
+    """Add noise to rendered trials, in place, and return them; that of the first trials ignores how many follow."""
     noise = rng.standard_normal((len(trials.noise.entry), trials.noise.width), dtype=np.float32)
     noise *= np.float32(trials.noise.sd)
     windows(trials.observations, trials.noise.width)[trials.noise.entry] += noise
@@ -177,33 +145,8 @@ def add_noise(trials: Trials, rng: np.random.Generator) -> Trials:
 
 
 def sample(task: Task, n: int, rng: np.random.Generator, dt: int = 100, definition: str = "corrected") -> Trials:
-    """Draw trials, render them and add noise.
+    """Draw n trials of a task, render them and add noise; raises ConfigError as `draw` does.
 
-    Parameters
-    ----------
-    task : Task
-        Which task.
-    n : int
-        How many trials, >= 0.
-    rng : numpy.random.Generator
-        Source of randomness.
-    dt : int
-        Time step in ms, a divisor of 100.
-    definition : str
-        ``corrected`` or ``released``.
-
-    Returns
-    -------
-    Trials
-        n trials with noise.
-
-    Raises
-    ------
-    ConfigError
-        On a negative n, an unknown definition or a time step that does not divide 100.
-
-    Examples
-    --------
     >>> from lmrnn.tasks import parse
     >>> sample(parse("go"), 2, np.random.default_rng(0)).observations.shape
     (30, 33)

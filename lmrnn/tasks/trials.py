@@ -24,16 +24,10 @@ class Period(NamedTuple):
 
 @dataclass(frozen=True)
 class Noise:
-    """Where noise belongs: runs of `width` neighbouring channels at one time step each.
+    """Where noise of deviation `sd`, 1 / sqrt(dt in ms), belongs: runs of `width` neighbouring channels at one time
+    step.
 
-    Parameters
-    ----------
-    entry : numpy.ndarray
-        (R,) index of each run's first entry in the flattened observations, trial after trial.
-    width : int
-        Channels per run.
-    sd : float
-        Standard deviation, 1 / sqrt(dt in ms).
+    `entry` (R,) is the index of each run's first entry in the flattened observations, trial after trial.
     """
 
     entry: np.ndarray
@@ -43,28 +37,11 @@ class Noise:
 
 @dataclass(frozen=True)
 class Trials:
-    """Rendered trials of one task, laid end to end along time.
+    """Rendered trials of one task, laid end to end along time, S time steps in all.
 
-    Parameters
-    ----------
-    task : Task
-        Which task.
-    definition : str
-        ``corrected`` or ``released``.
-    dt : int
-        Time step in ms.
-    draws : Draws
-        Their parameters.
-    observations : numpy.ndarray
-        (S, 33) float32: fixation, ring 1, ring 2; S time steps in all.
-    labels : numpy.ndarray
-        (S,) int64: 0 fixate, 1..16 position on the ring.
-    start, length : numpy.ndarray
-        (n,) int64: first row of each trial and its number of time steps.
-    bounds : numpy.ndarray
-        (n, periods + 1) int64: first time step of each period within its trial, and the trial's length.
-    noise : Noise
-        Where noise belongs.
+    `observations` (S, 33) float32 are fixation, ring 1, ring 2; `labels` (S,) int64 are 0 fixate, 1..16 position on the
+    ring; `start` and `length` (n,) int64 each trial's first row and number of time steps; `bounds` (n, periods + 1)
+    int64 the first time step of each period within its trial, and the trial's length; `noise` says where noise belongs.
     """
 
     task: Task
@@ -101,19 +78,8 @@ def period_names(task: Task) -> tuple[str, ...]:
 
 
 def periods_of(task: Task, durations: np.ndarray) -> tuple[Period, ...]:
-    """Periods of one trial.
-
-    Parameters
-    ----------
-    task : Task
-        The trial's task.
-    durations : numpy.ndarray
-        Steps of each period, in the order of `period_names`; entries beyond them are ignored.
-
-    Returns
-    -------
-    tuple of Period
-        In the order of time.
+    """Periods of one trial in the order of time, of its durations in steps (those beyond its `period_names` are
+    ignored).
     """
     names = period_names(task)
     bounds = np.concatenate([[0], np.cumsum(durations[: len(names)])]).tolist()
@@ -121,19 +87,9 @@ def periods_of(task: Task, durations: np.ndarray) -> tuple[Period, ...]:
 
 
 def windows(array: np.ndarray, width: int) -> np.ndarray:
-    """View of an array through which runs of neighbouring entries are read and written at once.
+    """View of a C-contiguous array through which runs of `width` neighbouring entries are read and written at once.
 
-    Parameters
-    ----------
-    array : numpy.ndarray
-        C-contiguous.
-    width : int
-        Entries per run.
-
-    Returns
-    -------
-    numpy.ndarray
-        (array.size - width + 1, width), writable: row e is entries e .. e + width - 1 of the flattened array.
+    (array.size - width + 1, width), writable: row e is entries e .. e + width - 1 of the flattened array.
     """
     step = array.itemsize
     shape = (max(array.size - width + 1, 0), width)

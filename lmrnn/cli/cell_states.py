@@ -1,31 +1,34 @@
 """What is known of every cell of a study, from its files and the dispatch's ledger alone.
 
 A cell is done or diverged when its file says so. Else the ledger knows whether it waits, runs or has failed; without a
-ledger (a run on this machine) its lock tells whether a process is at work on it, and the last line of its log what
+ledger (a run on this machine) its lock tells whether a process is at work on it, and its records, beside its log, what
 became of it.
 """
 
 from __future__ import annotations
 
+import math
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snakemake_executor_plugin_submitit.identity import shown
 from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, FAILED, OPEN, Entry, Ledger
 from snakemake_executor_plugin_submitit.states import Phase, meaning
 
+from lmrnn.cli.exits import EXIT_INTERRUPTED
 from lmrnn.datasets import SPLITS
 from lmrnn.errors import FileError
 from lmrnn.files.locks import is_held
+from lmrnn.files.records import latest_records, records_file
 from lmrnn.study.cells import read_cell
 from lmrnn.study.grid import Cell
+from lmrnn.study.layout import Layout
 
 # in the order of the table
 STATES = ("done", "diverged", "running", "waiting", "failed", "stopped", "missing")
-_PACE = re.compile(r"step (\d+)/(\d+),.*?([\d.]+) steps/s")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Reader:
     """
 
     def __init__(self, results: Path | str, folder: Path | str = DEFAULT_FOLDER) -> None:
-        self.results, self.ledger = Path(results), Ledger(folder)
+        self.results, self.layout, self.ledger = Path(results), Layout(results), Ledger(folder)
         self._finished: dict[tuple[Path, int, int], CellState] = {}
 
     def states(self, cells: Iterable[Cell]) -> list[CellState]:
@@ -110,7 +113,7 @@ class Reader:
 
     def _state(self, cell: Cell, entry: Entry | None) -> CellState:
         path = cell.path(self.results)
-        log = str(self.results / "logs" / "cells" / f"{cell.stem}.log")
+        log = str(self.layout.cell_log(cell.stem))
         if path.exists():
             return self._finished_state(cell, path, log)
         if entry is not None and entry.outcome == OPEN:
@@ -122,11 +125,11 @@ class Reader:
             return self._failed_state(cell, entry, log)
         if cell.checkpoint(self.results).exists():
             return CellState(cell, "stopped", log=log)
-        last = _last_line(Path(log))
-        return CellState(cell, "failed", last, log) if last.startswith("error") else CellState(cell, "missing")
+        error = _error(log)
+        return CellState(cell, "failed", error, log) if error else CellState(cell, "missing")
 
     def _running_state(self, cell: Cell, log: str) -> CellState:
-        left, whole = pace(_last_line(Path(log)))
+        left, whole = pace(latest_records(records_file(log)).get("step", {}))
         return CellState(cell, "running", log=log, seconds=whole, left=left)
 
     def _failed_state(self, cell: Cell, entry: Entry, log: str) -> CellState:
@@ -138,8 +141,7 @@ class Reader:
         """Reason of a failure and the log that tells more: the job's own, unless the whole task came to grief."""
         if entry.status is None:
             return entry.reason, _task_log(self.ledger.folder, entry) or log
-        last = _last_line(Path(log)) if log else ""
-        return last if last.startswith("error") else entry.reason, log
+        return (_error(log) if log else "") or entry.reason, log
 
     def _task_folder(self, entry: Entry) -> str:
         folder = entry.task.path(self.ledger.folder)
@@ -187,33 +189,22 @@ def _task_log(folder: Path, entry: Entry) -> str:
     return next((str(path) for path in sorted(entry.task.path(folder).glob("*_log.out"))), entry.log)
 
 
-def pace(line: str) -> tuple[float, float]:
-    """What a running training says of its speed.
+def pace(record: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds that a training will still take and those for all of its steps, by its last record; zeros if unknown.
 
-    Parameters
-    ----------
-    line : str
-        Of its log.
-
-    Returns
-    -------
-    tuple of float
-        Seconds that it will still take, and seconds for all of its steps; zeros if the line does not say.
-
-    Examples
-    --------
-    >>> pace("step 100/300, loss 2.0, decision accuracy 0.5, 20.0 steps/s, time left 0:00:10")
+    >>> pace({"step": 100, "steps": 300, "done": 100, "seconds": 5.0})
     (10.0, 15.0)
     """
-    found = _PACE.search(line)
-    if not found or not float(found[3]):
+    try:
+        each = record["seconds"] / record["done"]
+        left, whole = (record["steps"] - record["step"]) * each, record["steps"] * each
+    except (KeyError, TypeError, ZeroDivisionError, OverflowError):
         return 0.0, 0.0
-    step, steps, rate = int(found[1]), int(found[2]), float(found[3])
-    return (steps - step) / rate, steps / rate
+    return (left, whole) if 0 <= left <= whole < math.inf else (0.0, 0.0)
 
 
-def _last_line(path: Path) -> str:
-    if not path.exists():
-        return ""
-    lines = path.read_text(encoding="utf-8", errors="replace")[-4000:].strip().splitlines()
-    return lines[-1].strip() if lines else ""
+def _error(log: str) -> str:
+    """Why the step of a log failed, by its records; empty if it did not, or was interrupted and can go on."""
+    end = latest_records(records_file(log)).get("end", {})
+    failed = end.get("status") not in (None, 0, EXIT_INTERRUPTED)
+    return f"error: {end.get('reason') or 'no reason given'}" if failed else ""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from lmrnn.errors import Interrupted, LmrnnError, advice, reason
+from lmrnn.files.records import append_record, records_file
+from lmrnn.files.removal import remove
 
 # EX_TEMPFAIL of sysexits.h: not done, not failed, try again
 EXIT_INTERRUPTED = 75
@@ -27,6 +29,10 @@ class _Log:
             self._file = open(path, "wb", buffering=0)  # noqa: SIM115 -- closed by `close`
         except OSError as error:
             self._give_up(error)
+
+    def record(self, event: str, **fields: object) -> None:
+        """Tell programs something, in the file of records beside the log."""
+        append_record(records_file(self._path), event, **fields)
 
     def write(self, text: str) -> int:
         self._line += text
@@ -159,8 +165,18 @@ def explained_as(kind: type[Exception]) -> Iterator[None]:
 def logged(path: Path | str) -> Iterator[TextIO]:
     """Run a step of the workflow with its log, a file that is replaced; ends as `explained` says.
 
-    Where the log cannot be written, its lines go to the terminal.
+    Where the log cannot be written, its lines go to the terminal. How the step ended is the last of the records beside
+    the log: its exit status, and the reason where it is not 0.
     """
     secure_streams()
-    with closing(_Log(path)) as log, explained(log):
-        yield log
+    with suppress(LmrnnError):  # what cannot be removed cannot be written either, and the log says so
+        remove(records_file(path))
+    with closing(_Log(path)) as log:
+        try:
+            with explained(log):
+                yield log
+        except SystemExit as end:
+            cause = end.__cause__
+            log.record("end", status=end.code, reason=(message(cause) or f"{type(cause).__name__}: {cause}"))
+            raise
+        log.record("end", status=0, reason="")

@@ -28,12 +28,20 @@ class Progress:
         Draw a progress bar on the terminal.
     terminal : TextIO, optional
         Where to draw it; standard error if none is given.
+    record : callable
+        Gets the same for programs: step, steps, and steps done and seconds taken by this process.
     """
 
     def __init__(
-        self, steps: int, first: int, say: Callable[[str], object], bar: bool = False, terminal: TextIO | None = None
+        self,
+        steps: int,
+        first: int,
+        say: Callable[[str], object],
+        bar: bool = False,
+        terminal: TextIO | None = None,
+        record: Callable[..., object] = lambda event, **fields: None,
     ) -> None:
-        self.steps, self.first, self.say = steps, first, say
+        self.steps, self.first, self.say, self.record = steps, first, say, record
         self.terminal = (terminal or sys.stderr) if bar else None
         self.began = self.said = time.monotonic()
         self.drawn = 0.0
@@ -49,13 +57,13 @@ class Progress:
         """Log the evaluation that the history ends with."""
         loss = f"loss {history['loss'][-1]:.4f}, " if step else ""
         accuracy = f"decision accuracy {history['decision_accuracy'][-1]:.4f}"
-        self._log(f"step {step}/{self.steps}, {loss}{accuracy}, {self.pace(step)}")
+        self._log(f"step {step}/{self.steps}, {loss}{accuracy}, {self.pace(step)}", step)
 
     def show(self, step: int) -> None:
         """Note a step: moves the bar, and breaks a long silence of the log."""
         now = time.monotonic()
         if now - self.said > LINE_SECONDS:
-            self._log(f"step {step}/{self.steps}, {self.pace(step)}")
+            self._log(f"step {step}/{self.steps}, {self.pace(step)}", step)
         if self.terminal and now - self.drawn > BAR_SECONDS:
             self.drawn = now
             self._draw(step)
@@ -66,8 +74,10 @@ class Progress:
             self._draw(step)
             print(file=self.terminal, flush=True)
 
-    def _log(self, line: str) -> None:
+    def _log(self, line: str, step: int) -> None:
         self.said = time.monotonic()
+        seconds = round(self.said - self.began, 3)
+        self.record("step", step=step, steps=self.steps, done=step - self.first, seconds=seconds)
         if self.terminal:
             print("\r\033[K", end="", file=self.terminal, flush=True)
         self.say(line)

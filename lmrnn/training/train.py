@@ -118,7 +118,8 @@ def train(
     data = train_set, validation_set
     with checkpoints.stop_requests(listen=checkpoint is not None) as stop, _threads(compute.threads):
         training = _resume(spec, data, checkpoint, say, compute) or Training(spec, *data, compute)
-        progress = Progress(steps, training.step, say, compute.progress)
+        told = {"record": log.record} if hasattr(log, "record") else {}
+        progress = Progress(steps, training.step, say, compute.progress, **told)
         saved = -math.inf
         while True:
             if (training.ended or training.step % every == 0) and not training.evaluated:

@@ -14,6 +14,7 @@ from lmrnn.cli.prune import unasked_files
 from lmrnn.cli.status import failures, legend, table
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
+from lmrnn.study.layout import Layout
 from tests.studies import Study
 
 STUDY = {
@@ -124,11 +125,12 @@ def test_status_tells_what_a_running_cell_has_left_and_what_a_failed_one_said(sw
     results, ledger = config["results"], Ledger(tmp_path / "dispatch")
     submit(ledger, cells[:3], results)
     reader = Reader(results, ledger.folder)
-    lines = ["step 10/100, loss 2.0, decision accuracy 0.5, 0.5 steps/s, time left 0:03:00", "", "error: no such luck"]
-    for cell, line in zip(cells, lines, strict=False):
-        log = tmp_path / "results" / "logs" / "cells" / f"{cell.stem}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(f"a line\n{line}\n")
+    records = [{"event": "step", "step": 10, "steps": 100, "done": 5, "seconds": 10.0}, None]
+    records.append({"event": "end", "status": 1, "reason": "no such luck"})
+    for cell, record in zip(cells, records, strict=False):
+        path = Layout(results).cell_records(cell.stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{{"event": 3}}\ntorn {{\n{json.dumps(record)}\n[')
     key = str(cells[2].path(results))
     ledger.append("end", folder="20300101/a", index=2, key=key, outcome="failed", reason="its command ended", status=1)
     (ledger.folder / "20300101" / "a" / "2").mkdir(parents=True)
@@ -142,9 +144,12 @@ def test_status_tells_what_a_running_cell_has_left_and_what_a_failed_one_said(sw
     assert legend(states).startswith("missing")
 
 
-@pytest.mark.parametrize("line", ["", "step 0/100, decision accuracy 0.5, time left unknown", "step 1/9, 0.0 steps/s"])
-def test_a_log_that_says_nothing_of_speed_promises_nothing(line):
-    assert pace(line) == (0.0, 0.0)
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"step": 0, "steps": 9, "done": 0, "seconds": 1.0}, {"step": "1", "steps": 9, "done": 1, "seconds": None}],
+)
+def test_records_that_say_nothing_of_speed_promise_nothing(record):
+    assert pace(record) == (0.0, 0.0)
 
 
 def test_a_dataset_that_failed_is_named_too(sweep, tmp_path):

@@ -55,8 +55,8 @@ class TrialTensors:
     def of(cls, dataset: Dataset, device: torch.device | str = "cpu") -> TrialTensors:
         """Trials of a dataset; on the CPU its observations are shared, not copied."""
         columns = {name: np.asarray(getattr(dataset, name), np.int64) for name in _COLUMNS}
-        observations = torch.from_numpy(np.require(dataset.observations, np.float32, "CW"))
-        labels = torch.from_numpy(np.require(dataset.labels, np.int8, "CW"))
+        observations = torch.from_numpy(np.require(dataset.observations, np.float32, ["C", "W"]))
+        labels = torch.from_numpy(np.require(dataset.labels, np.int8, ["C", "W"]))
         return cls(observations.to(device), labels.to(device), **columns, n_tasks=len(dataset.tasks))
 
     def __len__(self) -> int:
@@ -213,10 +213,10 @@ class StreamBatches:
     def next(self) -> Batch:
         """The next sequence of every column."""
         columns = [self._rows(column) for column in range(len(self._last_task))]
-        rows, rule = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
+        rows, tasks = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
         observations, labels = self.trials.rows(rows)
         lengths = torch.full((rows.shape[1],), self.sequence_length, device=labels.device)
-        rule = torch.from_numpy(rule).to(labels.device)
+        rule = torch.from_numpy(tasks).to(labels.device)
         return Batch(observations, rule, labels, lengths, decision=torch.zeros_like(lengths))
 
     def state(self) -> dict[str, Any]:

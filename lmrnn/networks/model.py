@@ -47,6 +47,9 @@ class LMRNN(nn.Module):
     drawn before the recurrent weights, so two networks of equal size and seed share them whatever their connectivity.
     """
 
+    post: Tensor
+    pre: Tensor
+
     def __init__(
         self,
         connectivity: Connectivity,
@@ -138,9 +141,9 @@ def _check(nonlinearity: str, leak: float, initialisation: str, initial_scale: f
             raise ConfigError(f"network.{key} is {value!r}; allowed: {', '.join(allowed)}")
     if not 0 < leak <= 1:
         raise ConfigError(f"network.leak is {leak!r}; allowed: a number in (0, 1]")
-    for key, value in (("initial_scale", initial_scale), ("recurrent_noise", recurrent_noise)):
-        if not value >= 0:
-            raise ConfigError(f"network.{key} is {value!r}; allowed: a number >= 0")
+    for key, factor in (("initial_scale", initial_scale), ("recurrent_noise", recurrent_noise)):
+        if not factor >= 0:
+            raise ConfigError(f"network.{key} is {factor!r}; allowed: a number >= 0")
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:

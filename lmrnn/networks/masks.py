@@ -7,7 +7,9 @@ so that a changed file is another cell, and a moved one the same.
 from __future__ import annotations
 
 import hashlib
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +25,11 @@ from lmrnn.networks.kinds import Pairs, kind
 FORMS = (
     ".npy and .npz: a square matrix (in .npz named `mask`), not 0 where row i receives from column j; .npz also: whole "
     "numbers `post` and `pre`, or what scipy.sparse.save_npz writes; .csv: a line `post,pre` and one such pair a line"
+)
+# What numpy and zipfile raise on files that are damaged, foreign or made to harm.
+_BAD: tuple[type[Exception], ...] = (
+    *(ValueError, LookupError, TypeError, ArithmeticError, AttributeError, EOFError, MemoryError, RuntimeError),
+    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 _BEGINNINGS = {".npy": b"\x93NUMPY", ".npz": b"PK"}
 
@@ -67,7 +74,7 @@ def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
     """As `read_mask`; kept, because a plan asks for the same file thousands of times."""
     try:
         neurons, post, pre = _csv(path) if path.suffix == ".csv" else _arrays(path)
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _BAD as error:
         raise ConnectivityError(f"connectivity file: {path} is no mask: {error}; allowed: {FORMS}") from error
     try:
         mask = _checked(path.stem, neurons, post, pre)
@@ -95,15 +102,21 @@ def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray]:
     with open(path, "rb") as handle:
         if not handle.read(6).startswith(_BEGINNINGS[path.suffix]):
             raise ValueError(f"it is no {path.suffix} file")
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return _matrix(loaded)
-    with loaded as arrays:
-        if "format" in arrays:
-            return _sparse(dict(arrays))
-        if unknown := set(arrays) - {"mask", "post", "pre", "positions"}:
-            raise ValueError(f"it has an array named {min(unknown)!r}, which nothing here would use")
-        return _matrix(arrays["mask"]) if "mask" in arrays else (None, arrays["post"], arrays["pre"])
+        handle.seek(0)
+        loaded = np.load(handle, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return _matrix(loaded)
+        with loaded as arrays:
+            return _of_many(dict(arrays))
+
+
+def _of_many(arrays: Mapping[str, np.ndarray]) -> tuple[int | None, np.ndarray, np.ndarray]:
+    """Pairs of a file with several arrays."""
+    if "format" in arrays:
+        return _sparse(arrays)
+    if unknown := set(arrays) - {"mask", "post", "pre", "positions"}:
+        raise ValueError(f"it has an array named {min(unknown)!r}, which nothing here would use")
+    return _matrix(arrays["mask"]) if "mask" in arrays else (None, arrays["post"], arrays["pre"])
 
 
 def _matrix(matrix: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
@@ -136,6 +149,8 @@ def _checked(name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray) 
         raise ValueError(f"post is of {post.dtype}, {post.shape}, pre of {pre.dtype}, {pre.shape}")
     if len(post) and min(post.min(), pre.min()) < 0:
         raise ValueError("a neuron has a negative number; they count from 0")
+    if len(post) and neurons is not None and max(post.max(), pre.max()) >= neurons:
+        raise ValueError(f"a neuron has the number {max(post.max(), pre.max())}, but there are {neurons}")
     order = np.lexsort((pre, post))
     post, pre = post[order].astype(np.int64), pre[order].astype(np.int64)
     twice = np.flatnonzero((np.diff(post) == 0) & (np.diff(pre) == 0))

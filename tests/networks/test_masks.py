@@ -88,6 +88,25 @@ def test_what_is_no_mask_is_refused_with_its_name_and_what_is_allowed(tmp_path):
         build_connectivity("file", 4)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_damaged_file_is_one_message_or_a_mask(name, tmp_path):
+    WRITERS[name](tmp_path / name)
+    whole, rng = (tmp_path / name).read_bytes(), np.random.default_rng(0)
+    for number in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), 1 + number % 4):
+            damaged[place] = rng.integers(256)
+        path = tmp_path / f"{number}-{name}"
+        path.write_bytes(damaged[: rng.integers(len(whole))] if number % 5 == 0 else damaged)
+        message = ""
+        try:
+            built = build_connectivity({"kind": "file", "path": str(path)}, 4)
+            assert built.synapses == network_size({"kind": "file", "path": str(path)}, 4)[1]
+        except ConnectivityError as error:
+            message = str(error)
+        assert not message or f"{number}-{path.stem.split('-')[1]}" in message
+
+
 CONFIG = """
 study: own
 results: {results}

@@ -22,7 +22,8 @@ import torch
 from benchmarks.generation import neurogym_python
 from lmrnn.datasets import Dataset, DatasetSpec, generate
 from lmrnn.tasks import battery_names
-from lmrnn.training.train import Compute, train
+from lmrnn.training.state import Compute
+from lmrnn.training.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

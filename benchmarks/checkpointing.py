@@ -19,7 +19,8 @@ import torch
 from lmrnn.datasets import DatasetSpec, generate
 from lmrnn.tasks import battery_names
 from lmrnn.training import checkpoint as checkpoints
-from lmrnn.training.train import Compute, Training
+from lmrnn.training.state import Compute, Training
+from lmrnn.training.train import take_step
 
 INTERVAL = Compute().checkpoint_seconds
 GOAL = 0.02
@@ -52,9 +53,9 @@ def seconds(training, path):
     began = time.perf_counter()
     for _ in range(WRITES):
         for _ in range(EVERY if training.network.neurons < 1000 else 2):
-            training.take_step()
+            take_step(training)
         if path is not None:
-            checkpoints.save(path, training.spec, checkpoints.snapshot(training))
+            checkpoints.save(path, training.spec, training.snapshot())
     return time.perf_counter() - began
 
 

@@ -23,8 +23,7 @@ from lmrnn.networks import LMRNN, Connectivity, build_connectivity, choose_path,
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
 from lmrnn.tasks import battery_names
-from lmrnn.training.optimiser import Adam
-from lmrnn.training.step import PlainStep
+from lmrnn.training.step import Adam, PlainStep
 
 DEFAULT_STUDY = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
 ROUNDS, TRIALS, TASKS = 9, 64, 20

@@ -9,110 +9,12 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from lmrnn.datasets import SPLITS, Dataset, generate_dataset, load_dataset
-from lmrnn.errors import DamagedFileError, UnreadableFileError, advice, reason
-from lmrnn.files.removal import remove_temporaries
-from lmrnn.files.storage import lock, write_text
+from lmrnn.errors import UnreadableFileError, advice, reason
+from lmrnn.files.storage import write_text
 from lmrnn.files.tables import read_table, write_table, write_tables
 from lmrnn.networks import network_size
-from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell, write_cell
+from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell
 from lmrnn.study.grid import Cell
-from lmrnn.study.old_names import take_over
-
-
-def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
-    """The cell's datasets in memory; those that are missing are made first.
-
-    Parameters
-    ----------
-    cell : Cell
-        The cell.
-    results : Path or str
-        Folder of results.
-
-    Returns
-    -------
-    dict of str to Dataset
-        ``train``, ``validation`` and ``test``.
-
-    Raises
-    ------
-    DamagedFileError
-        When a file is there but not good.
-    """
-    loaded = {}
-    for split in SPLITS:
-        spec = cell.dataset(split)
-        path = cell.dataset_path(results, split)
-        if not path.exists():
-            generate_dataset(spec, path)
-        loaded[split] = load_dataset(path, spec)
-    return loaded
-
-
-def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: TextIO, progress: bool = False) -> str:
-    """Train one cell, or take its finished file; a cell that was interrupted continues.
-
-    Parameters
-    ----------
-    cell : Cell
-        The cell.
-    results : Path or str
-        Folder of results; the cell's file and checkpoint lie below it.
-    compute : mapping
-        The section ``compute`` of the configuration.
-    log : TextIO
-        Gets a line per evaluation.
-    progress : bool
-        Draw a progress bar on the terminal.
-
-    Returns
-    -------
-    str
-        ``completed`` or ``diverged``.
-
-    Raises
-    ------
-    Interrupted
-        On SIGTERM, SIGINT or SIGUSR2, after the state was saved.
-    DamagedFileError
-        When a dataset is not good.
-    """
-    from lmrnn.training.checkpoint import remove
-    from lmrnn.training.train import Compute, train
-
-    path, checkpoint = cell.path(results), cell.checkpoint(results)
-
-    def say_waiting() -> None:
-        print(f"another process is at work on {path}: waiting for it to end", file=log, flush=True)
-
-    # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
-    with lock(checkpoint.with_suffix(".lock"), waiting=say_waiting):
-        take_over([cell], results, log, held=True)
-        remove_temporaries(path)
-        finished = _finished(cell, path, log)
-        if finished is None:
-            data = ensure_datasets(cell, results)
-            settings = Compute.of(compute, progress)
-            result = train(cell.spec, data["train"], data["validation"], data["test"], checkpoint, log, settings)
-            write_cell(path, result)
-            finished = result.status
-        remove(checkpoint)
-    return finished
-
-
-def _finished(cell: Cell, path: Path, log: TextIO) -> str | None:
-    """Status of a cell that is already done, or None."""
-    if not path.exists():
-        return None
-    try:
-        status = read_cell(path, cell.spec, weights=False).status
-    except DamagedFileError as error:
-        print(f"warning: {error.what}; the cell is trained again and this file replaced: {path}", file=log, flush=True)
-        return None
-    print(f"{path} is finished ({status}) and valid: nothing to train", file=log, flush=True)
-    os.utime(path)
-    return status
 
 
 def note_cells(files: Iterable[Path | str], output: Path | str) -> None:

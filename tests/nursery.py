@@ -20,24 +20,23 @@ import time
 
 import h5py
 
-from lmrnn import steps as pipeline
 from lmrnn.cli.exits import EXIT_INTERRUPTED
 from lmrnn.errors import Interrupted
 from lmrnn.files import storage
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
-from lmrnn.training import checkpoint, evaluation
+from lmrnn.training import checkpoint, evaluation, run
 from lmrnn.training import step as training_step
 from lmrnn.training import train as training
 
 STAGES = ("start", "dataset", "training", "evaluation", "checkpoint", "cell")
-# stage -> what computes it; the pipeline and the training find these functions under these names
+# stage -> what computes it; found under these names when it is called
 ENTRANCES = {
-    "dataset": (pipeline, "ensure_datasets"),
-    "training": (training.Training, "take_step"),
+    "dataset": (run, "ensure_datasets"),
+    "training": (training, "take_step"),
     "evaluation": (training, "evaluate"),
     "checkpoint": (checkpoint, "save"),
-    "cell": (pipeline, "write_cell"),
+    "cell": (run, "write_cell"),
 }
 # calls at which a child can kill itself: in the midst of a file, before its header, before it is renamed, ...
 POINTS = {
@@ -104,7 +103,7 @@ def child(order, stage):
         kill_itself_at(stage, order.get("number", signal.SIGKILL), *order["point"])
     with open(os.path.join(config["results"], "log.txt"), "a", buffering=1) as log:
         try:
-            pipeline.run_cell(cell, config["results"], config["compute"], log)
+            run.run_cell(cell, config["results"], config["compute"], log)
         except Interrupted:
             return EXIT_INTERRUPTED
     return 0

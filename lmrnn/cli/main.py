@@ -46,9 +46,9 @@ def show_command(arguments: argparse.Namespace) -> None:
 
 def train_command(arguments: argparse.Namespace) -> None:
     """Train one cell of a study without Snakemake."""
-    from lmrnn.steps import run_cell
     from lmrnn.study.grid import find_cell
     from lmrnn.study.requirements import check_limits
+    from lmrnn.training.run import run_cell
 
     chosen = studies.choose(arguments)
     config, cell = chosen.config, find_cell(chosen.cells, arguments.cell)

@@ -49,7 +49,8 @@ def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
         from tempfile import TemporaryDirectory
 
         from lmrnn.datasets import generate_dataset, load_dataset
-        from lmrnn.training.train import Compute, train
+        from lmrnn.training.state import Compute
+        from lmrnn.training.train import train
 
         first, last = _MEASURED_STEPS
         training = {**cell.spec["training"], "steps": last, "evaluate_every": first}

@@ -57,12 +57,8 @@ class Measures:
 class Baseline:
     """What a network that always fixates would reach.
 
-    Parameters
-    ----------
-    decision_accuracy : numpy.ndarray
-        Share of decision time steps whose right answer is "fixate", per task, (n_tasks,).
-    step_accuracy : float
-        Share of all time steps of all trials whose right answer is "fixate".
+    `decision_accuracy` is the share of decision time steps whose right answer is "fixate", per task, (n_tasks,);
+    `step_accuracy` the share of all time steps of all trials.
     """
 
     decision_accuracy: np.ndarray
@@ -72,28 +68,9 @@ class Baseline:
 def evaluate(
     network: LMRNN, dataset: Dataset | TrialTensors, path: str = "auto", batch_size: int = BATCH_SIZE
 ) -> Measures:
-    """Measure a network on every trial of a dataset.
+    """Measure a network, on its device, on every trial of a dataset of its battery, `batch_size` trials at a time.
 
-    Parameters
-    ----------
-    network : LMRNN
-        The network; its device is where it runs.
-    dataset : Dataset or TrialTensors
-        Of the battery that the network was made for.
-    path : str
-        Path of the recurrence, see `lmrnn.networks.paths`.
-    batch_size : int
-        Trials at a time.
-
-    Returns
-    -------
-    Measures
-        NaN for a task without trials.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown path.
+    NaN for a task without trials. Raises `ConfigError` on an unknown `path` of the recurrence.
     """
     device = network.bias.device
     trials = dataset if isinstance(dataset, TrialTensors) else TrialTensors.of(dataset, device)
@@ -109,20 +86,10 @@ def _batches(trials: TrialTensors, batch_size: int) -> Iterator[Batch]:
 
 
 def trial_counts(logits: Tensor, batch: Batch) -> Tensor:
-    """What the measures need to know of each trial of a batch.
+    """What the measures need to know of each trial of a batch of padded trials, given logits (T, B, 17): int64, (6, B).
 
-    Parameters
-    ----------
-    logits : Tensor
-        (T, B, 17).
-    batch : Batch
-        Padded trials.
-
-    Returns
-    -------
-    Tensor
-        int64, (6, B): task; decision time steps, and how many of them are right; whether the last time step is right;
-        time steps before the decision, and at how many of them fixation is broken.
+    Task; decision time steps, and how many of them are right; whether the last time step is right; time steps before
+    the decision, and at how many of them fixation is broken.
     """
     chosen = logits.argmax(-1).masked_fill_(~torch.isfinite(logits).all(-1), -2)  # (T, B); -2 is no label
     right = chosen == batch.labels
@@ -160,18 +127,7 @@ def _measures(counts: np.ndarray, n_tasks: int) -> Measures:
 
 
 def always_fixate(dataset: Dataset) -> Baseline:
-    """What a network that always fixates would reach on a dataset; to be shown beside every accuracy.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Any.
-
-    Returns
-    -------
-    Baseline
-        Over all its trials.
-    """
+    """What a network that always fixates would reach on a dataset; to be shown beside every accuracy."""
     length = np.asarray(dataset.length, dtype=np.int64)
     trial = np.repeat(np.arange(len(length)), length)
     time = np.arange(len(trial)) - np.repeat(np.cumsum(length) - length, length)

@@ -14,22 +14,10 @@ BAR_SECONDS = 0.1
 
 
 class Progress:
-    """Report the course of a training.
+    """Report the course of a training of so many steps, of which this process begins at step `first`.
 
-    Parameters
-    ----------
-    steps : int
-        Steps of the whole training.
-    first : int
-        Step at which this process begins; the rate is counted from here.
-    say : callable
-        Gets the lines of the log.
-    bar : bool
-        Draw a progress bar on the terminal.
-    terminal : TextIO, optional
-        Where to draw it; standard error if none is given.
-    record : callable
-        Gets the same for programs: step, steps, and steps done and seconds taken by this process.
+    `say` gets the lines of the log, `record` the same for programs (step, steps, and steps done and seconds taken by
+    this process); with `bar` a progress bar is drawn on the terminal (standard error if none given).
     """
 
     def __init__(

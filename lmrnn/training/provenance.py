@@ -15,19 +15,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import lmrnn
 
 PURPOSES = ("training", "evaluation", "checkpoint")
 
 
 class Stopwatch:
-    """Seconds spent on each purpose, counted apart.
-
-    Parameters
-    ----------
-    wall, cpu : dict of str to float, optional
-        Seconds so far by purpose: of the clock on the wall, and of this process's processors; 0 if none are given.
-    """
+    """Seconds spent on each of `PURPOSES`, counted apart: of the clock on the wall and of this process's cores."""
 
     def __init__(self, wall: dict[str, float] | None = None, cpu: dict[str, float] | None = None) -> None:
         self.wall = {purpose: (wall or {}).get(purpose, 0.0) for purpose in PURPOSES}
@@ -45,20 +41,7 @@ class Stopwatch:
 
 
 def provenance(watch: Stopwatch, device: str) -> dict[str, Any]:
-    """Versions, machine and seconds of a training that has just ended.
-
-    Parameters
-    ----------
-    watch : Stopwatch
-        Of the training.
-    device : str
-        Name of the device that it ran on.
-
-    Returns
-    -------
-    dict
-        As JSON can hold it.
-    """
+    """Versions, machine and seconds of a training on a device that has just ended, as JSON can hold them."""
     return {
         "versions": {
             "lmrnn": lmrnn.__version__,
@@ -92,3 +75,8 @@ def peak_memory_mb() -> float:
     """Most memory (resident set) that this process has had so far, in MiB."""
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB here
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def device_name(device: torch.device) -> str:
+    """The processor or the GPU by name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -12,12 +12,15 @@ import pytest
 
 from lmrnn.datasets import generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError, Interrupted, UnreadableFileError
-from lmrnn.steps import collect_cells, compute_curves, ensure_datasets, run_cell
+from lmrnn.steps import collect_cells, compute_curves
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.training import checkpoint as checkpoints
-from lmrnn.training.train import Compute, Training, train
+from lmrnn.training import train as loop
+from lmrnn.training.run import ensure_datasets, run_cell
+from lmrnn.training.state import Compute, Training
+from lmrnn.training.train import train
 from tests import fuzzing
 from tests.studies import TINY, merged
 from tests.training.test_train import assert_same
@@ -40,7 +43,7 @@ def good(tmp_path_factory):
     path, checkpoint = cell.path(folder), folder / "checkpoint.h5"
     sets = ensure_datasets(cell, folder)
     data = [sets[split] for split in ("train", "validation", "test")]
-    take_step = Training.take_step
+    take_step = loop.take_step
 
     def interrupted(self):
         take_step(self)
@@ -48,7 +51,7 @@ def good(tmp_path_factory):
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "take_step", interrupted)
+        patch.setattr(loop, "take_step", interrupted)
         with pytest.raises(Interrupted):
             train(cell.spec, *data, checkpoint, lambda line: None, Compute(path="reference"))
     run_cell(cell, folder, CONFIG["compute"], io.StringIO())

@@ -13,9 +13,9 @@ import pytest
 from lmrnn.errors import DamagedFileError, UnreadableFileError
 from lmrnn.files.removal import remove_temporaries, set_aside, temporaries
 from lmrnn.files.storage import USER_BLOCK, open_h5, read_array, write_h5
-from lmrnn.steps import run_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
+from lmrnn.training.run import run_cell
 from tests import fuzzing
 from tests.conftest import ROOT
 from tests.studies import TINY, merged
@@ -68,7 +68,7 @@ def test_a_finished_cell_that_cannot_be_read_is_neither_trained_again_nor_replac
     path = cell.path(tmp_path)
     before, inode = path.read_bytes(), path.stat().st_ino
     code = (
-        "import sys\nfrom lmrnn.steps import run_cell\nfrom lmrnn.study.grid import Cell\n"
+        "import sys\nfrom lmrnn.training.run import run_cell\nfrom lmrnn.study.grid import Cell\n"
         f"run_cell(Cell({cell.spec!r}), {str(tmp_path)!r}, {CONFIG['compute']!r}, sys.stdout)"
     )
     done = run_python(code, env=faults("read", errno.EIO, path.name))

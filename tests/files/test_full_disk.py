@@ -13,10 +13,11 @@ from lmrnn.errors import ResourceError
 from lmrnn.files import storage
 from lmrnn.files.sink import Sink
 from lmrnn.files.storage import open_h5, write_h5
-from lmrnn.steps import collect_cells, run_cell
+from lmrnn.steps import collect_cells
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
+from lmrnn.training.run import run_cell
 from tests.studies import Study, steady
 from tests.training.test_train import assert_same
 

@@ -19,10 +19,11 @@ from lmrnn.networks import (
 )
 from lmrnn.networks.keys import Choice, Number
 from lmrnn.networks.kinds import KINDS, kind
-from lmrnn.steps import collect_cells, run_cell
+from lmrnn.steps import collect_cells
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
+from lmrnn.training.run import run_cell
 
 
 @pytest.fixture

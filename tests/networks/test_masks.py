@@ -6,9 +6,10 @@ import pytest
 
 from lmrnn.errors import ConfigError, ConnectivityError
 from lmrnn.networks import build_connectivity, complete_connectivity, connectivity_label, network_size
-from lmrnn.steps import collect_cells, compute_curves, draw_figure, run_cell
+from lmrnn.steps import collect_cells, compute_curves, draw_figure
 from lmrnn.study.config import load_config, validate_config
 from lmrnn.study.grid import cells_of
+from lmrnn.training.run import run_cell
 
 POST, PRE = np.array([2, 0, 1, 2]), np.array([0, 1, 1, 3])
 MATRIX = np.zeros((4, 4))

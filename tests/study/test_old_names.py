@@ -7,12 +7,12 @@ import h5py
 import pytest
 
 from lmrnn.files.storage import lock
-from lmrnn.steps import run_cell
 from lmrnn.study.cells import canonical_json, read_cell, write_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import Cell, cells_of
 from lmrnn.study.layout import Layout
 from lmrnn.study.old_names import take_over
+from lmrnn.training.run import run_cell
 from tests.studies import TINY, Study
 from tests.study.test_cells import SPEC, result
 

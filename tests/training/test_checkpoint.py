@@ -10,8 +10,10 @@ import pytest
 from lmrnn.errors import Interrupted
 from lmrnn.files.storage import temporaries
 from lmrnn.training import checkpoint as checkpoints
-from lmrnn.training.checkpoint import Snapshot
-from lmrnn.training.train import Compute, Training, train
+from lmrnn.training import train as loop
+from lmrnn.training.interruption import STOP_SIGNALS, StopRequest
+from lmrnn.training.state import MISFIT, Compute, Snapshot, Training
+from lmrnn.training.train import train
 from tests.small_data import cell_spec, datasets
 from tests.training.test_train import assert_same
 
@@ -40,14 +42,14 @@ def path(tmp_path):
 
 def stop_at(monkeypatch, step, number=signal.SIGTERM):
     """Send this process a signal while a step is under way."""
-    take_step = Training.take_step
+    take_step = loop.take_step
 
     def interrupted(self):
         take_step(self)
         if self.step == step:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Training, "take_step", interrupted)
+    monkeypatch.setattr(loop, "take_step", interrupted)
 
 
 def interrupt(spec, data, path, step, number=signal.SIGTERM, seconds=60.0):
@@ -76,21 +78,21 @@ def test_a_training_interrupted_at_every_step_equals_an_undisturbed_one(data, un
     assert result.provenance["restarts"] == STEPS - 1
 
 
-@pytest.mark.parametrize("number", checkpoints.STOP_SIGNALS)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_every_stop_signal_saves_and_leaves(number, data, undisturbed, path):
     interrupt(SPECS["padded"], data, path, 5, number)
     assert_same(train(SPECS["padded"], *data, path, lambda line: None), undisturbed["padded"])
 
 
 def test_a_signal_during_an_evaluation_is_answered_at_the_next_step_boundary(data, undisturbed, path, monkeypatch):
-    evaluate = Training.evaluate
+    evaluate = loop.validate
 
     def interrupted(self):
         os.kill(os.getpid(), signal.SIGUSR2)
         evaluate(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "evaluate", interrupted)
+        patch.setattr(loop, "validate", interrupted)
         with pytest.raises(Interrupted, match="at step 0"):
             train(SPECS["padded"], *data, path, lambda line: None)
     assert_same(train(SPECS["padded"], *data, path, lambda line: None), undisturbed["padded"])
@@ -189,7 +191,7 @@ def test_a_checkpoint_that_lacks_a_part_or_has_a_wrong_one_is_not_used(name, dat
     for part, misfit in cases:
         try:
             checkpoints.restore(Training(spec, *data[:2], Compute()), misfit)
-        except checkpoints.MISFIT:
+        except MISFIT:
             continue
         pytest.fail(f"a checkpoint with a wrong {part} was taken")
     checkpoints.remove(path)
@@ -253,19 +255,19 @@ def test_stray_temporary_files_are_cleaned_and_remove_leaves_nothing(data, path)
 
 def test_handlers_are_put_back_and_not_touched_without_a_checkpoint(data, path, monkeypatch):
     seen = []
-    before = [signal.getsignal(number) for number in checkpoints.STOP_SIGNALS]
-    take_step = Training.take_step
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    take_step = loop.take_step
 
     def look(self):
-        seen.append([signal.getsignal(number) for number in checkpoints.STOP_SIGNALS])
+        seen.append([signal.getsignal(number) for number in STOP_SIGNALS])
         take_step(self)
 
-    monkeypatch.setattr(Training, "take_step", look)
+    monkeypatch.setattr(loop, "take_step", look)
     train(SPECS["padded"], *data, None, lambda line: None)
     assert seen[0] == before
     train(SPECS["padded"], *data, path, lambda line: None)
-    assert all(isinstance(handler, checkpoints.StopRequest) for handler in seen[-1])
-    assert [signal.getsignal(number) for number in checkpoints.STOP_SIGNALS] == before
+    assert all(isinstance(handler, StopRequest) for handler in seen[-1])
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
 
 
 def test_a_training_outside_of_the_main_thread_works_without_handlers(data, undisturbed, path):

@@ -9,9 +9,10 @@ from lmrnn.datasets.batches import Batch, TrialTensors
 from lmrnn.errors import Interrupted, ResourceError
 from lmrnn.networks import LMRNN, build_connectivity
 from lmrnn.training import step as training_step
-from lmrnn.training.optimiser import Adam
-from lmrnn.training.step import CapturedStep, PlainStep, make_step
-from lmrnn.training.train import Compute, Training, train
+from lmrnn.training import train as loop
+from lmrnn.training.state import Compute, Training
+from lmrnn.training.step import Adam, CapturedStep, PlainStep, make_step
+from lmrnn.training.train import train
 from tests.small_data import cell_spec, dataset, datasets
 
 NETWORKS = [
@@ -166,14 +167,14 @@ def test_on_a_gpu_a_captured_training_is_the_one_in_parts_and_that_of_the_cpu(ne
 @no_gpu
 def test_on_a_gpu_an_interrupted_captured_training_ends_the_same(tmp_path, monkeypatch):
     whole = gpu_cell(True)
-    take_step = Training.take_step
+    take_step = loop.take_step
 
     def interrupted(self):
         if self.step == 20:
             raise Interrupted("at step 20")
         take_step(self)
 
-    monkeypatch.setattr(Training, "take_step", interrupted)
+    monkeypatch.setattr(loop, "take_step", interrupted)
     with pytest.raises(Interrupted):
         gpu_cell(True, tmp_path / "checkpoint.h5")
     monkeypatch.undo()

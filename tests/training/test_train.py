@@ -10,8 +10,9 @@ from lmrnn.datasets.batches import PaddedBatches
 from lmrnn.errors import ConfigError, ConnectivityError, ResourceError
 from lmrnn.study.cells import MEASURES, read_cell, write_cell
 from lmrnn.training.evaluation import always_fixate
-from lmrnn.training.optimiser import Adam, clip
-from lmrnn.training.train import Compute, Training, train
+from lmrnn.training.state import Compute, Training
+from lmrnn.training.step import Adam, clip
+from lmrnn.training.train import take_step, train
 from tests.small_data import cell_spec, datasets
 
 LAYOUTS = ["padded", "stream"]
@@ -121,7 +122,7 @@ def test_gradients_are_clipped_to_the_norm_over_all_parameters(monkeypatch):
         step()
 
     monkeypatch.setattr(training.optimiser, "step", spy)
-    training.take_step()
+    take_step(training)
     assert norms == pytest.approx([1e-3], rel=1e-3)
 
 
@@ -146,7 +147,7 @@ def test_a_gradient_that_is_not_finite_stays_so():
 def test_one_step_is_adam_on_the_clipped_gradient():
     training = Training(cell_spec(learning_rate=0.01, gradient_clip=1e9), *datasets()[:2], Compute())
     before = {name: p.detach().clone() for name, p in training.network.named_parameters()}
-    training.take_step()
+    take_step(training)
     for name, parameter in training.network.named_parameters():
         # the first step of Adam is the learning rate times g / (|g| + eps)
         expected = before[name] - 0.01 * parameter.grad / (parameter.grad.abs() + 1e-8)

@@ -13,10 +13,10 @@ import pandas as pd
 import psutil
 import pytest
 
-from lmrnn.steps import run_cell
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
+from lmrnn.training.run import run_cell
 from tests.conftest import ROOT
 from tests.studies import Study, steady
 from tests.training.test_train import assert_same

@@ -3,9 +3,9 @@
 import json
 
 from lmrnn.cli.exits import logged
-from lmrnn.steps import run_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import Cell
+from lmrnn.training.run import run_cell
 
 with logged(snakemake.log[0]) as log:
     study = validate_config(snakemake.config)

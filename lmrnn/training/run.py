@@ -1,0 +1,75 @@
+"""One cell of a study from its datasets to its file: what the workflow's jobs and `lmrnn train` both do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from lmrnn.datasets import SPLITS, Dataset, generate_dataset, load_dataset
+from lmrnn.errors import DamagedFileError
+from lmrnn.files.removal import remove_temporaries
+from lmrnn.files.storage import lock
+from lmrnn.study.cells import read_cell, write_cell
+from lmrnn.study.grid import Cell
+from lmrnn.study.old_names import take_over
+from lmrnn.training import checkpoint as checkpoints
+from lmrnn.training.state import Compute
+from lmrnn.training.train import train
+
+
+def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
+    """The cell's ``train``, ``validation`` and ``test`` data in memory; files that are missing are made first.
+
+    Raises `DamagedFileError` when a file is there but not good.
+    """
+    loaded = {}
+    for split in SPLITS:
+        spec = cell.dataset(split)
+        path = cell.dataset_path(results, split)
+        if not path.exists():
+            generate_dataset(spec, path)
+        loaded[split] = load_dataset(path, spec)
+    return loaded
+
+
+def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: TextIO, progress: bool = False) -> str:
+    """Train one cell, or take its finished file, and return its status; a cell that was interrupted continues.
+
+    File and checkpoint lie below the folder `results`; `compute` is that section of the configuration; `log` gets a
+    line per evaluation; `progress` draws a bar on the terminal. Raises `Interrupted` on SIGTERM, SIGINT or SIGUSR2,
+    after the state was saved, and `DamagedFileError` when a dataset is not good.
+    """
+    path, checkpoint = cell.path(results), cell.checkpoint(results)
+
+    def say_waiting() -> None:
+        print(f"another process is at work on {path}: waiting for it to end", file=log, flush=True)
+
+    # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
+    with lock(checkpoint.with_suffix(".lock"), waiting=say_waiting):
+        take_over([cell], results, log, held=True)
+        remove_temporaries(path)
+        finished = _finished(cell, path, log)
+        if finished is None:
+            data = ensure_datasets(cell, results)
+            settings = Compute.of(compute, progress)
+            result = train(cell.spec, data["train"], data["validation"], data["test"], checkpoint, log, settings)
+            write_cell(path, result)
+            finished = result.status
+        checkpoints.remove(checkpoint)
+    return finished
+
+
+def _finished(cell: Cell, path: Path, log: TextIO) -> str | None:
+    """Status of a cell that is already done, or None."""
+    if not path.exists():
+        return None
+    try:
+        status = read_cell(path, cell.spec, weights=False).status
+    except DamagedFileError as error:
+        print(f"warning: {error.what}; the cell is trained again and this file replaced: {path}", file=log, flush=True)
+        return None
+    print(f"{path} is finished ({status}) and valid: nothing to train", file=log, flush=True)
+    os.utime(path)
+    return status

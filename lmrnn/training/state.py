@@ -1,0 +1,175 @@
+"""A training at a step boundary: all that it is made of, and its state as plain values and arrays."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lmrnn.datasets.batches import PaddedBatches, StreamBatches, TrialTensors
+from lmrnn.errors import ConfigError, ResourceError
+from lmrnn.networks import LMRNN, PATHS, build_connectivity, choose_path
+from lmrnn.seeds import torch_seed
+from lmrnn.study.cells import COLUMNS
+from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
+from lmrnn.training.step import Adam, make_step
+
+if TYPE_CHECKING:
+    from lmrnn.datasets import Dataset
+
+# attributes of a training that JSON holds as they are
+_PLAIN = ("step", "diverged", "loss_sum", "loss_count", "restarts", "started", "peak_memory_mb")
+_ADAM = ("first", "second", "steps")
+# what `Training.restore` raises on a snapshot that does not fit
+MISFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How a training is computed; none of it changes what is computed, beyond rounding.
+
+    `threads` of torch; `device` ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one); `path` of the recurrence
+    (`lmrnn.networks.paths`) or ``auto``; whether the dense path on a GPU replays its steps as `cuda_graphs`; seconds
+    between two checkpoints; whether to draw a `progress` bar on the terminal.
+    """
+
+    threads: int = 1
+    device: str = "cpu"
+    path: str = "auto"
+    cuda_graphs: bool = True
+    checkpoint_seconds: float = 60.0
+    progress: bool = False
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any], progress: bool = False) -> Compute:
+        """As the section ``compute`` of a configuration has it."""
+        named = {field.name: section[field.name] for field in fields(cls) if field.name != "progress"}
+        return cls(**named, progress=progress)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a training needs to go on: values that JSON holds, and arrays (weights, optimiser, noise, history)."""
+
+    values: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+class Training:
+    """The network, its optimiser, its batches and the course so far of the training that a cell's spec describes.
+
+    Raises `ConfigError` or `ConnectivityError` where the spec or `compute` asks for what does not exist, and
+    `ResourceError` where a GPU is asked for and none is there.
+    """
+
+    def __init__(self, spec: dict[str, Any], train_set: Dataset, validation_set: Dataset, compute: Compute) -> None:
+        self.spec, self.settings, self.compute = spec, spec["training"], compute
+        seed, device = spec["seed"], _device(compute.device)
+        network = dict(spec["network"])
+        connectivity = build_connectivity(spec["connectivity"], network.pop("neurons"), seed)
+        weights = torch.Generator().manual_seed(torch_seed(seed, "initialisation"))
+        self.network = LMRNN(connectivity, len(train_set.tasks), generator=weights, **network).to(device)
+        self.path = choose_path(self.network, device, compute.path)
+        self.noise = torch.Generator().manual_seed(torch_seed(seed, "noise"))
+        self.optimiser = Adam(self.network.parameters(), self.settings["learning_rate"])
+        self.training_step = make_step(
+            self.network, self.optimiser, self.settings["gradient_clip"], self.path, compute.cuda_graphs
+        )
+        self.batches = _batches(self.settings, TrialTensors.of(train_set, device), seed)
+        self.validation = TrialTensors.of(validation_set, device)
+
+        self.step, self.diverged = 0, False
+        self.loss_sum, self.loss_count = 0.0, 0  # since the last evaluation
+        self.history: dict[str, list] = {column: [] for column in COLUMNS}
+        self.watch = Stopwatch()
+        self.restarts, self.started, self.peak_memory_mb = 0, now(), 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether no step is left to take."""
+        return self.diverged or self.step >= self.settings["steps"]
+
+    @property
+    def due(self) -> bool:
+        """Whether this step is to be evaluated and was not yet."""
+        evaluated = bool(self.history["step"]) and self.history["step"][-1] == self.step
+        return not evaluated and (self.ended or self.step % self.settings["evaluate_every"] == 0)
+
+    def snapshot(self) -> Snapshot:
+        """All that `restore` needs to go on from here as if nothing had happened, apart from what this does next."""
+        self.peak_memory_mb = max(self.peak_memory_mb, peak_memory_mb())
+        arrays = {f"history/{column}": np.array(values) for column, values in self.history.items()}
+        for position, (name, parameter) in enumerate(self.network.named_parameters()):
+            arrays[f"weights/{name}"] = parameter.detach().cpu().numpy().copy()
+            for key in _ADAM:
+                arrays[f"adam/{name}/{key}"] = getattr(self.optimiser, key)[position].cpu().numpy().copy()
+        arrays["noise"] = self.noise.get_state().numpy()
+        values = {name: getattr(self, name) for name in _PLAIN}
+        values |= {"batches": self.batches.state(), "watch": vars(self.watch), "path": self.path}
+        return Snapshot(copy.deepcopy(values), arrays)
+
+    def restore(self, snapshot: Snapshot) -> str:
+        """Bring a fresh training to the point of a snapshot and return the path that computed it so far.
+
+        Raises one of `MISFIT` when the snapshot does not fit; the training is then of no more use.
+        """
+        values, arrays = snapshot.values, snapshot.arrays
+        for name in _PLAIN:
+            if type(values[name]) is not type(getattr(self, name)):
+                raise TypeError(f"{name} is {values[name]!r}")
+            setattr(self, name, values[name])
+        self.batches.restore(values["batches"])
+        self.watch = Stopwatch(**values["watch"])
+        rows = len(arrays["history/step"])
+        for column in self.history:
+            wide = column == "task_decision_accuracy"
+            _check_shape(arrays[f"history/{column}"], (rows, self.network.n_tasks) if wide else (rows,))
+            self.history[column] = arrays[f"history/{column}"].tolist()
+        _check_shape(arrays["noise"], tuple(self.noise.get_state().shape))
+        self.noise.set_state(torch.from_numpy(arrays["noise"]))
+        for position, (name, parameter) in enumerate(self.network.named_parameters()):
+            _fill(parameter.data, arrays[f"weights/{name}"])
+            for key in _ADAM:
+                _fill(getattr(self.optimiser, key)[position], arrays[f"adam/{name}/{key}"])
+        if values["path"] not in PATHS:
+            raise ValueError(f"path is {values['path']!r}")
+        return values["path"]
+
+
+def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:
+    """Copy an array into a tensor of its shape."""
+    _check_shape(array, tuple(tensor.shape))
+    values = torch.tensor(array)
+    if values.dtype != tensor.dtype:
+        raise TypeError(f"an array of {values.dtype} where {tensor.dtype} is needed")
+    tensor.copy_(values)
+
+
+def _check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"an array of shape {array.shape} where {shape} is needed")
+
+
+def _batches(settings: dict[str, Any], trials: TrialTensors, seed: int) -> PaddedBatches | StreamBatches:
+    """The layout that the cell asks for."""
+    if settings["layout"] == "padded":
+        return PaddedBatches(trials, settings["batch_size"], seed)
+    if settings["layout"] == "stream":
+        return StreamBatches(trials, settings["batch_size"], settings["sequence_length"], seed)
+    raise ConfigError(f"training.layout is {settings['layout']!r}; allowed: padded, stream")
+
+
+def _device(name: str) -> torch.device:
+    """The device that is asked for, if it is there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"compute.device is {name!r}; allowed: auto, cpu, cuda")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ResourceError(
+            "compute.device is cuda, but torch sees no GPU here; allowed: cpu, or auto (a GPU if there is one)"
+        )
+    return torch.device("cuda" if there and name != "cpu" else "cpu")

@@ -42,7 +42,7 @@ POINTS = [
     ("checkpoint", "create", 1),
     ("checkpoint", "create", 40),
     ("checkpoint", "header", 1),
-    ("checkpoint", "header", 3),
+    ("checkpoint", "header", 2),
     ("checkpoint", "replace", 1),  # the first checkpoint appears
     ("checkpoint", "replace", 2),  # it becomes the one before
     ("checkpoint", "replace", 3),  # a second one appears

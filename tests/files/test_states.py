@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from lmrnn.cli.main import main
-from lmrnn.steps import run_cell
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
-from lmrnn.training.train import Training
+from lmrnn.training import train as loop
+from lmrnn.training.run import run_cell
 from tests.studies import TINY, merged
 from tests.training.test_train import assert_same
 
@@ -47,7 +47,7 @@ def study(tmp_path_factory):
         patch.chdir(whole)  # each command once: another user may not reach what Python imports at their first use
         for command in COMMANDS:
             main([*(word.format(second.stem) for word in command), "--config", "study.yaml"])
-    take_step = Training.take_step
+    take_step = loop.take_step
 
     def interrupted(self):
         take_step(self)
@@ -55,7 +55,7 @@ def study(tmp_path_factory):
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "take_step", interrupted)
+        patch.setattr(loop, "take_step", interrupted)
         with pytest.raises(Exception, match="SIGTERM"):
             run_cell(second, half / "results", config["compute"], io.StringIO())
     assert second.checkpoint(half / "results").exists()

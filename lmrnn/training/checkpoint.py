@@ -105,14 +105,22 @@ def resume(
             continue
         training.restarts += 1
         say(f"resumed at step {training.step} (restart {training.restarts}) from {path}")
-        if before != training.path:
-            say(f"warning: was computed with path {before} so far, goes on with {training.path}: not bit-identical")
+        _warn_of_another_way(training, *before, say)
         return training
     return None
 
 
-def restore(training: Training, snapshot: Snapshot) -> str:
-    """Bring a fresh training to the point of a snapshot and return the path that computed it so far.
+def _warn_of_another_way(training: Training, path: str, variant: str | None, say: Callable[[str], object]) -> None:
+    """Say so where a training goes on by another path, or with another instruction set, than it came by."""
+    if path != training.path:
+        say(f"warning: was computed with path {path} so far, goes on with {training.path}: not bit-identical")
+    elif variant not in (None, training.kernel_variant):
+        sets = f"{variant} so far, goes on with {training.kernel_variant}"
+        say(f"warning: was computed with the kernel's instruction set {sets}: not bit-identical")
+
+
+def restore(training: Training, snapshot: Snapshot) -> tuple[str, str | None]:
+    """As `Training.restore`, after which what was restored is checked.
 
     Raises one of `MISFIT` when it does not fit or its own steps could not have led to it; the training is then of no
     more use.

@@ -12,7 +12,7 @@ import torch
 
 from lmrnn.datasets.batches import PaddedBatches, StreamBatches, TrialTensors
 from lmrnn.errors import ConfigError, ResourceError
-from lmrnn.networks import LMRNN, PATHS, build_connectivity, choose_path
+from lmrnn.networks import LMRNN, PATHS, build_connectivity, choose_path, kernel
 from lmrnn.seeds import torch_seed
 from lmrnn.study.cells import COLUMNS
 from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
@@ -74,6 +74,7 @@ class Training:
         weights = torch.Generator().manual_seed(torch_seed(seed, "initialisation"))
         self.network = LMRNN(connectivity, len(train_set.tasks), generator=weights, **network).to(device)
         self.path = choose_path(self.network, device, compute.path)
+        self.kernel_variant = kernel.variant() if self.path == "kernel" else ""
         self.noise = torch.Generator().manual_seed(torch_seed(seed, "noise"))
         self.optimiser = Adam(self.network.parameters(), self.settings["learning_rate"])
         self.training_step = make_step(
@@ -110,12 +111,14 @@ class Training:
         arrays["noise"] = self.noise.get_state().numpy()
         values = {name: getattr(self, name) for name in _PLAIN}
         values |= {"batches": self.batches.state(), "watch": vars(self.watch), "path": self.path}
+        values["kernel_variant"] = self.kernel_variant
         return Snapshot(copy.deepcopy(values), arrays)
 
-    def restore(self, snapshot: Snapshot) -> str:
-        """Bring a fresh training to the point of a snapshot and return the path that computed it so far.
+    def restore(self, snapshot: Snapshot) -> tuple[str, str | None]:
+        """Bring a fresh training to the point of a snapshot; returns the path and the kernel's variant so far.
 
-        Raises one of `MISFIT` when the snapshot does not fit; the training is then of no more use.
+        The variant is None where it is not known (checkpoints of version 0.1). Raises one of `MISFIT` when the snapshot
+        does not fit; the training is then of no more use.
         """
         values, arrays = snapshot.values, snapshot.arrays
         for name in _PLAIN:
@@ -137,7 +140,10 @@ class Training:
                 _fill(getattr(self.optimiser, key)[position], arrays[f"adam/{name}/{key}"])
         if values["path"] not in PATHS:
             raise ValueError(f"path is {values['path']!r}")
-        return values["path"]
+        variant = values.get("kernel_variant")
+        if not isinstance(variant, (str, type(None))):
+            raise TypeError(f"kernel_variant is {variant!r}")
+        return values["path"], variant
 
 
 def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:

@@ -130,6 +130,7 @@ def _result(training: Training, test_set: Dataset, say: Callable[[str], object])
     origin = {
         **provenance(watch, device_name(network.bias.device)),
         **{"path": training.path, "cuda_graphs": training.training_step.captured, "threads": training.compute.threads},
+        "kernel_variant": training.kernel_variant,
         **{"restarts": training.restarts, "started": training.started},
         "peak_memory_mb": max(training.peak_memory_mb, peak_memory_mb()),
         "always_fixate_step_accuracy": fixate.step_accuracy,

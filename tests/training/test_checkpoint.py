@@ -9,6 +9,7 @@ import pytest
 
 from lmrnn.errors import Interrupted
 from lmrnn.files.storage import temporaries
+from lmrnn.networks import kernel
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training import train as loop
 from lmrnn.training.interruption import STOP_SIGNALS, StopRequest
@@ -176,6 +177,9 @@ def misfits(snapshot):
         yield part, Snapshot(snapshot.values, {k: v for k, v in snapshot.arrays.items() if k != part})
         yield part, Snapshot(snapshot.values, {**snapshot.arrays, part: np.atleast_1d([array, array])})
     for name, value in snapshot.values.items():
+        if name == "kernel_variant":  # any text, or none at all: version 0.1 did not write it
+            yield name, Snapshot({**snapshot.values, name: 7}, snapshot.arrays)
+            continue
         yield name, Snapshot({k: v for k, v in snapshot.values.items() if k != name}, snapshot.arrays)
         for wrong in (7 if isinstance(value, str) else "words", None, [value]):
             yield name, Snapshot({**snapshot.values, name: wrong}, snapshot.arrays)
@@ -238,6 +242,21 @@ def test_a_failed_write_leaves_the_one_before(data, undisturbed, path, monkeypat
     result = train(SPECS["padded"], *data, path, lines.append)
     assert lines[0].startswith("resumed at step 6")
     assert_same(result, undisturbed["padded"])
+
+
+@pytest.mark.parametrize(("variant", "warns"), [("mmx", True), (None, False), (kernel.variant(), False)])
+def test_going_on_with_another_instruction_set_is_said(variant, warns, data, path):
+    """As for another path; a checkpoint of version 0.1 does not know its own."""
+    spec, compute = SPECS["padded"], Compute(path="kernel")
+    interrupt(spec, data, path, 6)
+    snapshot = next(checkpoints.candidates(path, spec, pytest.fail))
+    assert snapshot.values.pop("kernel_variant") == kernel.variant()
+    known = {} if variant is None else {"kernel_variant": variant}
+    checkpoints.save(path, spec, Snapshot({**snapshot.values, **known}, snapshot.arrays))
+    lines = []
+    result = train(spec, *data, path, lines.append, compute)
+    assert any("instruction set mmx so far" in line for line in lines) is warns
+    assert result.provenance["kernel_variant"] == kernel.variant()
 
 
 def test_stray_temporary_files_are_cleaned_and_remove_leaves_nothing(data, path):

@@ -71,6 +71,30 @@ def test_the_second_ctrl_c_of_an_impatient_hand_is_only_noted():
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_ctrl_c_that_was_lost_is_raised_again_until_cancelling_begins(monkeypatch):
+    import logging
+
+    heard, now = [], [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        patience = Patience(logging.getLogger("test"))
+        patience.insist()
+        signal.raise_signal(signal.SIGINT)
+        patience.insist()
+        assert len(heard) == 1
+        now[0] += 6
+        patience.insist()
+        assert len(heard) == 2
+        patience.heard = True
+        now[0] += 6
+        patience.insist()
+        assert len(heard) == 2
+        patience.over()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     "driver",
     [{}, {"host": 3}, {"pid": "x"}, {"host": "elsewhere", "pid": 1, "started": 0}, {"pid": 10**30, "started": None}],

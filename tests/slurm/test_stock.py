@@ -20,7 +20,7 @@ class TestOnSlurm(TestWorkflowsLocalStorageBase):
         return "submitit"
 
     def get_executor_settings(self):
-        return ExecutorSettings(poll_interval=1)
+        return ExecutorSettings(poll_interval=1, memory_overhead=500)  # one of the workflows asks for 5 MB
 
 
 def run_workflow(folder, text, *arguments):

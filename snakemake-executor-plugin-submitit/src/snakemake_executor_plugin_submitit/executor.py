@@ -104,6 +104,7 @@ class Executor(RemoteExecutor):
         """Leave nothing of this workflow on the cluster. `active_jobs` says nothing: the base class empties its list
         during a round.
         """
+        self.patience.heard = True
         self.cluster.stop.set()
         with self.submitting:
             tasks = {key: entry.task for key, entry in self.submitter.left_behind.items()}
@@ -154,6 +155,7 @@ class Executor(RemoteExecutor):
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncIterator[SubmittedJobInfo]:
         """One tick: submit what has gathered, look at the cluster when it is time to, and yield the jobs that go on."""
+        self.patience.insist()
         with self.submitting:
             if self._is_gathered() and not self.cluster.stop.is_set():
                 jobs, self.waiting = self.waiting, []

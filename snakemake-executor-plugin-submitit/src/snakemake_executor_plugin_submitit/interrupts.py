@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 import time
@@ -11,6 +12,9 @@ from typing import Any
 
 # So long a further Ctrl-C is only noted; later ones go through, should the first have been lost.
 SECONDS = 10.0
+# After this time without any cancelling, the first one was lost: Snakemake's log handler lets none through that comes
+# while the main thread writes a line.
+LOST_SECONDS = 5.0
 
 
 class Patience:
@@ -21,6 +25,7 @@ class Patience:
     def __init__(self, logger: Logger) -> None:
         self.logger = logger
         self.first: float | None = None
+        self.heard = False  # whether cancelling has begun
         self.before: Any = None
         if threading.current_thread() is threading.main_thread():
             self.before = signal.getsignal(signal.SIGINT)
@@ -34,6 +39,12 @@ class Patience:
             return
         self.first = now
         self.before(number, frame)
+
+    def insist(self) -> None:
+        """Called now and then from another thread: interrupt the main one again where the first SIGINT was lost."""
+        if self.first is not None and not self.heard and time.monotonic() - self.first > LOST_SECONDS:
+            self.first = None
+            _thread.interrupt_main()
 
     def over(self) -> None:
         """Handle SIGINT as before; from another thread than the main one this waits for the main one's own call."""

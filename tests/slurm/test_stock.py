@@ -24,7 +24,7 @@ class TestOnSlurm(TestWorkflowsLocalStorageBase):
 
 
 def run_workflow(folder, text, *arguments):
-    """A run of a Snakefile on Slurm."""
+    """A run of a Snakefile on Slurm; the tests' Slurm gives 100 MB by default, too little for Python."""
     (folder / "Snakefile").write_text(text)
     command = [
         sys.executable,
@@ -38,7 +38,7 @@ def run_workflow(folder, text, *arguments):
         "9",
     ]
     return subprocess.run(
-        [*command, "--latency-wait", "10", *arguments],
+        [*command, "--latency-wait", "10", "--default-resources", "mem_mb=600", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -125,7 +125,8 @@ rule beyond:
     output: "beyond.txt"
     retries: 2
     resources: runtime=lambda wildcards, attempt: attempt
-    shell: "echo {resources.runtime} >> beyond; sleep 75; touch {output}"
+    # Slurm looks at limits now and then: a minute may last a minute and a half
+    shell: "echo {resources.runtime} >> beyond; sleep $((130 / {resources.runtime} - 30)); touch {output}"
 """
 
 

@@ -133,7 +133,7 @@ def _draw_reach(base: Base, n: int, rng: np.random.Generator, definition: str) -
 
 
 @cache
-def _evidence(base: Base, definition: str) -> tuple[np.ndarray, np.ndarray]:
+def evidence(base: Base, definition: str) -> tuple[np.ndarray, np.ndarray]:
     """All equally likely coherences (K, 4), NaN on silent rings, and the sign of their evidence (K,).
 
     Redrawing until there is no tie (corrected) is a draw from the untied ones.
@@ -154,12 +154,19 @@ def _evidence(base: Base, definition: str) -> tuple[np.ndarray, np.ndarray]:
 def _draw_decision(base: Base, n: int, rng: np.random.Generator, definition: str) -> dict[str, np.ndarray]:
     theta1 = rng.integers(0, POSITIONS, n)
     theta2 = (theta1 + rng.integers(1, POSITIONS, n)) % POSITIONS
-    coherence, sign = _evidence(base, definition)
+    coherence, sign = evidence(base, definition)
     pick = rng.integers(0, len(sign), n)
     tie = sign[pick] == 0
     coin = np.where(rng.integers(0, 2, n), 1, -1)
     winner = np.where(np.where(tie, coin, sign[pick]) > 0, 1, 2)
     return {"theta1": theta1, "theta2": theta2, "coherence": coherence[pick], "winner": winner, "tie": tie}
+
+
+def in_second_half(sample: np.ndarray, definition: str) -> np.ndarray:
+    """Whether a sample's category is that of positions 8 .. 15, (n,) bool; the published code counts position 8 to the
+    first half as a sample and to the second as a test.
+    """
+    return sample > POSITIONS // 2 if definition == "released" else sample >= POSITIONS // 2
 
 
 def _draw_match(base: Base, n: int, rng: np.random.Generator, definition: str) -> dict[str, np.ndarray]:
@@ -168,9 +175,7 @@ def _draw_match(base: Base, n: int, rng: np.random.Generator, definition: str) -
     sample = rng.integers(0, POSITIONS, n)
     half = POSITIONS // 2
     if base.category:
-        # the published code counts position 8 to the first half as a sample and to the second as a test
-        second_half = sample > half if definition == "released" else sample >= half
-        test = half * (second_half == match) + rng.integers(0, half, n)
+        test = half * (in_second_half(sample, definition) == match) + rng.integers(0, half, n)
     else:
         test = (sample + half * ~match) % POSITIONS
     return {"modality": modality, "sample": sample, "test": test, "match": match}

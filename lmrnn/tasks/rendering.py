@@ -18,7 +18,7 @@ STIMULI = {
 }
 
 
-def _bumps(position: np.ndarray) -> np.ndarray:
+def bumps(position: np.ndarray) -> np.ndarray:
     """Activity of a ring's 16 channels around each position: (n,) in ring steps -> (n, 16) float32."""
     if position.dtype.kind == "f":
         distance = np.abs(position[:, None] - np.arange(POSITIONS)) % POSITIONS
@@ -27,7 +27,7 @@ def _bumps(position: np.ndarray) -> np.ndarray:
     return _BUMP_AT[position % POSITIONS]
 
 
-_BUMP_AT = _bumps(np.arange(POSITIONS, dtype=float))
+_BUMP_AT = bumps(np.arange(POSITIONS, dtype=float))
 
 
 def _runs(first: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,21 +53,21 @@ def _shown_reach(task: Task, draws: Draws, dt: int, definition: str) -> np.ndarr
         # the published code turns by .01 rad per ms, off the grid, and the other way
         delay = draws.durations[:, PERIODS[task.family].index("delay")] * dt
         shift = task.int_sign * 0.01 * delay * POSITIONS / (2 * np.pi)
-    return _bumps(position + shift)[:, None]
+    return bumps(position + shift)[:, None]
 
 
 def _shown_decision(task: Task, draws: Draws) -> np.ndarray:
     """Profiles of the stimuli on both rings, (n, 1, 32) together (dm) or (n, 2, 32) in turn (dlydm)."""
-    bumps = np.stack([_bumps(draws.columns["theta1"]), _bumps(draws.columns["theta2"])], axis=1)  # (n, 2, 16)
+    profile = np.stack([bumps(draws.columns["theta1"]), bumps(draws.columns["theta2"])], axis=1)  # (n, 2, 16)
     strength = np.nan_to_num(draws.columns["coherence"]).astype(np.float32).reshape(-1, 2, 2)  # (n, ring, stimulus)
-    shown = strength.transpose(0, 2, 1)[..., None] * bumps[:, :, None, :]  # (n, stimulus, ring, 16)
+    shown = strength.transpose(0, 2, 1)[..., None] * profile[:, :, None, :]  # (n, stimulus, ring, 16)
     shown = shown.reshape(len(shown), 2, 2 * POSITIONS)
     return shown.sum(axis=1, keepdims=True) if task.family == "dm" else shown
 
 
 def _shown_match(draws: Draws) -> np.ndarray:
     """Profiles of sample and test on their ring, (n, 2, 16)."""
-    return np.stack([_bumps(draws.columns["sample"]), _bumps(draws.columns["test"])], axis=1)
+    return np.stack([bumps(draws.columns["sample"]), bumps(draws.columns["test"])], axis=1)
 
 
 def _answer(task: Task, draws: Draws, dt: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +81,7 @@ def _answer(task: Task, draws: Draws, dt: int) -> tuple[np.ndarray, np.ndarray]:
     return np.where(values["winner"] == 1, values["theta1"], values["theta2"]) + shift, np.ones(len(draws), bool)
 
 
-def _label(position: np.ndarray, definition: str) -> np.ndarray:
+def label_of(position: np.ndarray, definition: str) -> np.ndarray:
     """Class of a position; in the published code 15 becomes 0, which is also "fixate", and 16 never occurs."""
     return (position + 1) % POSITIONS if definition == "released" else position % POSITIONS + 1
 
@@ -106,7 +106,7 @@ def render(task: Task, draws: Draws, dt: int = 100, definition: str = "corrected
     observations[rows, 0] = 0
     position, goes = _answer(task, draws, dt)
     moved = task.seq_sign * (dt * step // MS_PER_POSITION)
-    labels[rows] = np.where(goes[owner], _label(position[owner] + moved, definition), 0)
+    labels[rows] = np.where(goes[owner], label_of(position[owner] + moved, definition), 0)
 
     when = [names.index(name) for name in STIMULI[task.family]]
     noise = _show(observations, start[:, None] + bounds[:, when], draws.durations[:, when], task, draws, dt, definition)

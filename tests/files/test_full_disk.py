@@ -1,9 +1,12 @@
 """A full disk stops a run with one clear message; what was finished stays whole, the rest follows later."""
 
+import contextlib
 import errno
 import io
 import os
 import subprocess
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -87,35 +90,51 @@ def small_disk(tmp_path):
     """A study whose results lie on a disk of their own."""
     study = Study(tmp_path / "study")
     study.results.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", str(study.results)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(study.results)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("only root can mount a small disk; the tests above inject the same error")
     yield study
     subprocess.run(["umount", "--lazy", str(study.results)], check=True)
 
 
+def fill_once(finished, folder, left=40_000):
+    """Somebody else fills the disk, but for `left` bytes, as soon as one of the files is there: what is too small from
+    the start is refused before the first job."""
+    while not any(path.exists() for path in finished):
+        time.sleep(0.005)
+    with open(folder / "filler", "wb", buffering=0) as filler:
+        with contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(100_000))
+        filler.truncate(max(filler.tell() - left, 0))
+
+
 def test_a_sweep_on_a_full_disk_stops_and_completes_after_space_is_made(small_disk, tmp_path):
     study, table = small_disk, "results/tiny/cells.csv"
     study.change(grid={"connectivity": ["autapse", "full"]}, network={"neurons": 400}, compute={"path": "reference"})
+    cells = cells_of(load_config(study.config_file))
+    files = [cell.path(study.results) for cell in cells]
+    filling = threading.Thread(target=fill_once, args=[files, study.results], daemon=True)
+    filling.start()
     stopped = study.snakemake(table, "--cores", "1")
     assert stopped.returncode != 0
-    assert "no space left on the disk while writing results/checkpoints/full" in stopped.stdout
+    assert "no space left on the disk while writing results/" in stopped.stdout
     assert "make space and run the same command again" in stopped.stdout
     assert "Traceback" not in stopped.stdout
-    autapse, full = cells_of(load_config(study.config_file))
-    read_cell(autapse.path(study.results), autapse.spec)
-    before = autapse.path(study.results).stat()
-    assert not full.path(study.results).exists()
+    (first,) = [path for path in files if path.exists()]
+    read_cell(first)
+    before = first.stat()
     assert not (study.folder / table).exists()
 
-    subprocess.run(["mount", "-o", "remount,size=30m", str(study.results)], check=True)
+    filling.join(timeout=10)
+    (study.results / "filler").unlink()
     assert study.snakemake(table, "--cores", "1").returncode == 0
-    after = autapse.path(study.results).stat()
+    after = first.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     undisturbed, compute = tmp_path / "undisturbed", load_config(study.config_file)["compute"]
-    for cell in (autapse, full):
+    for cell in cells:
         run_cell(cell, undisturbed, compute, io.StringIO())
         assert_same(read_cell(cell.path(study.results)), read_cell(cell.path(undisturbed)))
-    collect_cells([autapse, full], undisturbed, tmp_path / "cells.csv")
+    collect_cells(cells, undisturbed, tmp_path / "cells.csv")
     pd.testing.assert_frame_equal(steady(study.folder / table), steady(tmp_path / "cells.csv"))
     assert not [path for path in study.results.rglob("*") if path.name.endswith(".tmp")]

@@ -65,7 +65,7 @@ def _unknown(error: jsonschema.ValidationError, key: Key, source: Source, schema
     """A key that is misspelt, stands elsewhere, or has another name here."""
     known = list(error.schema["properties"])
     name = next(name for name in error.instance if name not in known)
-    homes = {**_homes(schema), **_connectivity_homes()}
+    homes = {**_connectivity_homes(), **_homes(schema)}
     near = difflib.get_close_matches(name[:40], known, 1)
     hint = ""
     if name.lower() in homes:

@@ -62,6 +62,11 @@ class TrialTensors:
     def __len__(self) -> int:
         return len(self.start)
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where they lie in memory: equal for trials of one dataset that share it, for as long as one of them lives."""
+        return self.observations.data_ptr(), self.labels.data_ptr()
+
     def rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Observations (*shape, 33) float32 and labels (*shape) int64 of rows of the dataset, (*shape) int64."""
         flat = torch.from_numpy(rows.ravel()).to(self.labels.device)
@@ -145,9 +150,13 @@ class PaddedBatches:
         """Trials in the batches so far."""
         return self.order.drawn
 
+    def draw(self, count: int = 1) -> np.ndarray:
+        """Which trials the next batches are made of, int64 (count, B)."""
+        return self.order.take(count * self.batch_size).reshape(count, -1)
+
     def next(self) -> Batch:
         """The next batch."""
-        return padded_batch(self.trials, self.order.take(self.batch_size))
+        return padded_batch(self.trials, self.draw()[0])
 
     def state(self) -> dict[str, Any]:
         """Position, as JSON can hold it."""
@@ -210,10 +219,14 @@ class StreamBatches:
         rows = (self._start[trials] - begin)[which] + np.arange(self.sequence_length)
         return rows, self._task[trials][which]
 
+    def draw(self, count: int = 1) -> np.ndarray:
+        """Rows of the dataset and tasks that the next batches are made of, int64 (count, 2, T, B)."""
+        columns = range(len(self._last_task))
+        return np.array([np.stack([self._rows(column) for column in columns], axis=-1) for _ in range(count)])
+
     def next(self) -> Batch:
         """The next sequence of every column."""
-        columns = [self._rows(column) for column in range(len(self._last_task))]
-        rows, tasks = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
+        rows, tasks = self.draw()[0]
         observations, labels = self.trials.rows(rows)
         lengths = torch.full((rows.shape[1],), self.sequence_length, device=labels.device)
         rule = torch.from_numpy(tasks).to(labels.device)
@@ -223,7 +236,7 @@ class StreamBatches:
         """Position, as JSON can hold it."""
         return {
             "drawn": [order.drawn for order in self._orders],
-            "last_task": self._last_task,
+            "last_task": list(self._last_task),
             "schedule": self._schedule.bit_generator.state,
         }
 

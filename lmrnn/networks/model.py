@@ -84,6 +84,11 @@ class LMRNN(nn.Module):
         """Number of neurons N."""
         return self.connectivity.neurons
 
+    @property
+    def noise_scale(self) -> float:
+        """Standard deviation of the recurrent noise as it enters the nonlinearity, sqrt(2 / a) * sigma."""
+        return math.sqrt(2 / self.leak) * self.recurrent_noise
+
     def recurrent_matrix(self) -> Tensor:
         """Dense W[post, pre], (N, N), zero where no synapse is; gradients flow to `recurrent`."""
         flat = self.recurrent.new_zeros(self.neurons * self.neurons)
@@ -97,7 +102,7 @@ class LMRNN(nn.Module):
         if self.recurrent_noise == 0:
             return None
         noise = torch.randn((steps, batch, self.neurons), generator=generator)
-        return (noise * (math.sqrt(2 / self.leak) * self.recurrent_noise)).to(self.bias)
+        return (noise * self.noise_scale).to(self.bias)
 
     def forward(self, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
         """Logits (T, B, 17) of a batch, with gradients through autograd.

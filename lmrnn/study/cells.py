@@ -19,7 +19,6 @@ import pandas as pd
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.study.cell_checks import COLUMNS, MEASURES, STATUSES, check_result
-from lmrnn.study.config import complete
 
 __all__ = ["CELL_SCHEMA", "COLUMNS", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row", "cells_table"]
 __all__ += ["read_cell", "write_cell"]
@@ -156,6 +155,8 @@ def cells_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     A setting that specs leave out at its default has a column where a cell has it otherwise, and the default elsewhere.
     """
     rows = list(rows)
+    from lmrnn.study.config import complete  # what reads configurations is not needed to train
+
     defaults = {**complete("network", {}), **complete("training", {})}
     shown = {key: value for key, value in defaults.items() if any(key in row for row in rows)}
     return pd.DataFrame([{**row, **{key: row.get(key, value) for key, value in shown.items()}} for row in rows])

@@ -76,7 +76,7 @@ def evaluate(
     trials = dataset if isinstance(dataset, TrialTensors) else TrialTensors.of(dataset, device)
     logits = get_path(choose_path(network, device, path)).logits
     counts = [trial_counts(logits(network, batch), batch) for batch in _batches(trials, batch_size)]
-    return _measures(torch.cat(counts, dim=1).cpu().numpy(), trials.n_tasks)
+    return measures_of(torch.cat(counts, dim=1).cpu().numpy(), trials.n_tasks)
 
 
 def _batches(trials: TrialTensors, batch_size: int) -> Iterator[Batch]:
@@ -109,7 +109,7 @@ def trial_counts(logits: Tensor, batch: Batch) -> Tensor:
     )
 
 
-def _measures(counts: np.ndarray, n_tasks: int) -> Measures:
+def measures_of(counts: np.ndarray, n_tasks: int) -> Measures:
     """Measures per task of the counts (6, n) of all trials."""
     task, deciding, right, last, waiting, broken = counts
 

@@ -21,6 +21,8 @@ from lmrnn.training.step import Adam, make_step
 if TYPE_CHECKING:
     from lmrnn.datasets import Dataset
 
+# the path of a training that is one of several in `lmrnn.training.fleet`
+FLEET = "fleet"
 # attributes of a training that JSON holds as they are
 _PLAIN = ("step", "diverged", "loss_sum", "loss_count", "restarts", "started", "peak_memory_mb")
 _ADAM = ("first", "second", "steps")
@@ -88,6 +90,7 @@ class Training:
         self.history: dict[str, list] = {column: [] for column in COLUMNS}
         self.watch = Stopwatch()
         self.restarts, self.started, self.peak_memory_mb = 0, now(), 0.0
+        self.origin: dict[str, Any] = {}  # of provenance: what its own network and `compute` do not tell
 
     @property
     def ended(self) -> bool:
@@ -138,7 +141,7 @@ class Training:
             _fill(parameter.data, arrays[f"weights/{name}"])
             for key in _ADAM:
                 _fill(getattr(self.optimiser, key)[position], arrays[f"adam/{name}/{key}"])
-        if values["path"] not in PATHS:
+        if values["path"] not in (*PATHS, FLEET):
             raise ValueError(f"path is {values['path']!r}")
         variant = values.get("kernel_variant")
         if not isinstance(variant, (str, type(None))):

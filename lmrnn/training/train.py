@@ -23,7 +23,7 @@ import torch
 from lmrnn.errors import Interrupted
 from lmrnn.study.cells import CellResult
 from lmrnn.training import checkpoint as checkpoints
-from lmrnn.training.evaluation import always_fixate, evaluate
+from lmrnn.training.evaluation import Measures, always_fixate, evaluate
 from lmrnn.training.interruption import stop_requests
 from lmrnn.training.progress import Progress
 from lmrnn.training.provenance import device_name, peak_memory_mb, provenance
@@ -78,7 +78,9 @@ def train(
             take_step(training)
             progress.show(training.step)
         progress.close(training.step)
-        return _result(training, test_set, say)
+        with training.watch.timing("evaluation"):
+            test = evaluate(training.network, test_set, training.path)
+        return result(training, test, test_set, say)
 
 
 def take_step(training: Training) -> None:
@@ -92,10 +94,13 @@ def take_step(training: Training) -> None:
         training.diverged = not math.isfinite(loss)
 
 
-def validate(training: Training) -> None:
-    """Append one row to the history: the mean loss since the last one, and the validation measures."""
-    with training.watch.timing("evaluation"):
-        measures = evaluate(training.network, training.validation, training.path)
+def validate(training: Training, measures: Measures | None = None) -> None:
+    """Append one row to the history: the mean loss since the last one, and the validation measures, taken here if not
+    given.
+    """
+    if measures is None:
+        with training.watch.timing("evaluation"):
+            measures = evaluate(training.network, training.validation, training.path)
     row = {
         "step": training.step,
         "trials": training.batches.trials_seen,
@@ -110,11 +115,9 @@ def validate(training: Training) -> None:
     training.loss_sum, training.loss_count = 0.0, 0
 
 
-def _result(training: Training, test_set: Dataset, say: Callable[[str], object]) -> CellResult:
-    """Test the trained network, once, and gather what is to be kept."""
+def result(training: Training, test: Measures, test_set: Dataset, say: Callable[[str], object]) -> CellResult:
+    """What is to be kept of a training that has ended, with its measures on the test set; `say` gets the last line."""
     network, watch = training.network, training.watch
-    with watch.timing("evaluation"):
-        test = evaluate(network, test_set, training.path)
     status = "diverged" if training.diverged else "completed"
     fixate = always_fixate(test_set)
     fixate_accuracy = float(fixate.decision_accuracy.mean())
@@ -135,6 +138,7 @@ def _result(training: Training, test_set: Dataset, say: Callable[[str], object])
         "peak_memory_mb": max(training.peak_memory_mb, peak_memory_mb()),
         "always_fixate_step_accuracy": fixate.step_accuracy,
         "always_fixate_decision_accuracy": fixate_accuracy,
+        **training.origin,
     }
     measures = {**test.per_task(), "always_fixate": fixate.decision_accuracy}
     return CellResult(training.spec, status, history, measures, {**weights, **synapses}, origin)

@@ -1,0 +1,67 @@
+"""Which cells can be trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lmrnn.tasks import CHANNELS, CLASSES
+
+# Above these a fleet brings nothing: its dense products of one cell alone fill a GPU, and cost what is not a synapse.
+MOST_NEURONS = 2048
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the cells of a fleet have in common; cells with equal shapes can be trained together.
+
+    `batch` trials of `tasks` tasks are a batch, or sequences of `sequence_length` time steps (0 in the padded layout);
+    `dt` in ms sets the trials' lengths; `clip` > 0 is the largest norm of a cell's gradient.
+    """
+
+    neurons: int
+    tasks: int
+    dt: int
+    batch: int
+    layout: str
+    sequence_length: int
+    nonlinearity: str
+    leak: float
+    clip: float
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], tasks: int) -> Shape:
+        """The shape of a cell with a battery of so many tasks."""
+        network, training = spec["network"], spec["training"]
+        stream = training["layout"] == "stream"
+        return cls(
+            neurons=network["neurons"],
+            tasks=tasks,
+            dt=spec.get("dt", 0),
+            batch=training["batch_size"],
+            layout=training["layout"],
+            sequence_length=training["sequence_length"] if stream else 0,
+            nonlinearity=network["nonlinearity"],
+            leak=float(network["leak"]),
+            clip=float(training["gradient_clip"]),
+        )
+
+    @property
+    def inputs(self) -> int:
+        """Columns of the inward weights: channels, tasks, and 1 for the bias."""
+        return CHANNELS + self.tasks + 1
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of recurrent, inward and outward weights of one cell, missing synapses counted."""
+        return self.neurons**2, self.neurons * self.inputs, CLASSES * (self.neurons + 1)
+
+    def place_bytes(self, rows: int, bytes_each: int = 4) -> int:
+        """Memory of the device that one cell takes, of so many rows a batch.
+
+        Counted are states and deltas (and f(z) where there is a leak), inputs with the observations they are made of,
+        five arrays of logits, weights, gradients, moments, mask and what Adam works in.
+        """
+        wide = (2 + (self.leak != 1)) * self.neurons
+        return bytes_each * (rows * (wide + 2 * self.inputs + 5 * CLASSES) + 8 * sum(self.sizes))

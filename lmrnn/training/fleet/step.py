@@ -1,0 +1,171 @@
+"""One training step of all cells of a fleet, with as many steps ahead on the device as it has no need of the host for.
+
+The host uploads, for some steps ahead, which trials each cell's batches are made of and at which rate each step is
+taken; then it only launches, and reads the losses back once. On a GPU the step is one CUDA graph for each set of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmrnn.datasets.batches import PADDING
+from lmrnn.errors import ResourceError
+from lmrnn.tasks import CHANNELS
+from lmrnn.training.fleet import passes
+from lmrnn.training.fleet.places import Places
+from lmrnn.training.fleet.pool import Pool
+from lmrnn.training.fleet.rows import Rows
+from lmrnn.training.fleet.shape import Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """What the steps ahead are computed from, on the device.
+
+    Padded: `trials` (A, K, B) int64, sorted by length, the longest first. Stream: `rows` (A, K, R) int64 of the pool
+    and their `tasks`. `rates` (A, K, 1) float64; `active` (A, K, 1) bool says who takes part; `cursor` () says which of
+    the A launches comes next.
+    """
+
+    trials: Tensor
+    rows: Tensor
+    tasks: Tensor
+    rates: Tensor
+    active: Tensor
+    losses: Tensor
+    cursor: Tensor
+
+    @classmethod
+    def of(cls, shape: Shape, steps: int, places: int, device: torch.device, dtype: torch.dtype) -> Ahead:
+        """Places for so many steps."""
+        padded = shape.layout == "padded"
+        long = torch.int64
+        batch, row = shape.batch * padded, shape.batch * shape.sequence_length
+        return cls(
+            trials=torch.zeros((steps, places, batch), dtype=long, device=device),
+            rows=torch.zeros((steps, places, row), dtype=long, device=device),
+            tasks=torch.zeros((steps, places, row), dtype=long, device=device),
+            rates=torch.zeros((steps, places, 1), dtype=torch.float64, device=device),
+            active=torch.zeros((steps, places, 1), dtype=torch.bool, device=device),
+            losses=torch.zeros((steps, places), dtype=dtype, device=device),
+            cursor=torch.zeros((), dtype=long, device=device),
+        )
+
+    def now(self, name: str) -> Tensor:
+        """What one of the tensors says of the step that comes next."""
+        return getattr(self, name).index_select(0, self.cursor.view(1))[0]
+
+
+class Step:
+    """Computes the steps of a fleet of K places."""
+
+    def __init__(self, places: Places, pool: Pool, steps_ahead: int, most_rows: int, noisy: bool = False) -> None:
+        self.places, self.pool, self.shape, self.most_rows = places, pool, places.shape, most_rows
+        self.device, self.dtype = places.flat.device, places.flat.dtype
+        self.ahead = Ahead.of(self.shape, steps_ahead, places.size, self.device, self.dtype)
+        size = places.size, most_rows if noisy else 0, self.shape.neurons
+        self.host_noise = torch.zeros(size, device=self.device, dtype=self.dtype)
+        self.noisy = noisy
+        self._buffers: dict[str, Tensor] = {}
+        self._graphs: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
+        self._pool: object = None
+
+    def buffer(self, name: str, *size: int) -> Tensor:
+        """Memory (K, rows, anything) that one step leaves to the next; the contents are anything.
+
+        It is made once, for the most rows that a step has: graphs know where it lies.
+        """
+        if name not in self._buffers:
+            most = size[0] * self.most_rows * size[2]
+            self._buffers[name] = torch.empty(most, device=self.device, dtype=self.dtype)
+        return self._buffers[name][: math.prod(size)].view(size)
+
+    def gather(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Inputs (K, R, F), labels (K, R) and which rows are inside their trials (K, R) of every cell's next batch."""
+        inside: Tensor | None = None
+        if self.shape.layout == "padded":
+            trials = self.ahead.now("trials")  # (K, B)
+            start, length, task = (getattr(self.pool, name)[trials] for name in ("start", "length", "task"))
+            start, length, task = (each.index_select(1, rows.trial) for each in (start, length, task))  # (K, R)
+            inside = rows.time < length
+            where = start + torch.minimum(rows.time, length - 1)
+        else:
+            where, task = self.ahead.now("rows"), self.ahead.now("tasks")
+        x = self.buffer("inputs", *where.shape, self.shape.inputs)
+        x[..., :CHANNELS] = self.pool.observations[where]
+        x[..., CHANNELS:-1] = task[..., None] == torch.arange(self.shape.tasks, device=self.device)
+        x[..., -1] = 1
+        labels = self.pool.labels[where].long()
+        return x, labels if inside is None else labels.masked_fill_(~inside, PADDING), inside
+
+    @torch.no_grad()
+    def compute(self, rows: Rows) -> None:
+        """The next step of all cells; reads nothing back from the device."""
+        shape, places = self.shape, self.places
+        weights, size = places.weights, (places.size, len(rows), shape.neurons)
+        x, labels, inside = self.gather(rows)
+        noise = self._noise(rows) if self.noisy else None
+        values = self.buffer("values", *size)
+        passes.drive(x, inside, noise, weights, values)
+        states = passes.forward(values, weights, rows, shape.nonlinearity, shape.leak, self.buffer)
+        loss, dlogits = passes.loss_and_gradient(passes.logits(states, weights), labels)
+        deltas = self.buffer("deltas", *size)
+        torch.bmm(dlogits, weights.outward[:, :, :-1], out=deltas)
+        passes.backward(deltas, values, weights, rows, shape.nonlinearity, shape.leak)
+        grads = places.grad_weights
+        passes.gradients(grads, deltas, x, states, dlogits, rows, places.mask, self.buffer)
+        places.update(loss, self.ahead.now("rates"), self.ahead.now("active"))
+        self.ahead.losses.index_copy_(0, self.ahead.cursor.view(1), loss[None])
+        self.ahead.cursor.add_(1)
+
+    def _noise(self, rows: Rows) -> Tensor:
+        """Recurrent noise (K, R, N) that the host has drawn for this step."""
+        return self.host_noise[:, : len(rows)]
+
+    def launch(self, rows: Rows) -> None:
+        """Take the next step, on a GPU as one graph.
+
+        Raises ResourceError where the device has too little memory. Graphs are kept until the process ends: freeing
+        one of several that share a stream clears memory that the others still use, in some releases of torch.
+        """
+        if self.device.type != "cuda":
+            return self.compute(rows)
+        if rows.widths not in self._graphs:
+            self._graphs[rows.widths] = self._captured(rows)
+        return self._graphs[rows.widths].replay()
+
+    def _captured(self, rows: Rows) -> torch.cuda.CUDAGraph:
+        """The step as a graph. It is computed once before, on copies of all that it changes: that loads the code."""
+        places = self.places
+        kept = [*(getattr(places, name) for name in ("flat", "first", "second", "alive", "count"))]
+        kept += [self.ahead.losses, self.ahead.cursor]
+        try:
+            before = [tensor.clone() for tensor in kept]
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                self.compute(rows)
+            torch.cuda.current_stream().wait_stream(stream)
+            for tensor, value in zip(kept, before, strict=True):
+                tensor.copy_(value)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool):
+                self.compute(rows)
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(self.shape, places.size, len(rows), error) from error
+        self._pool = self._pool or graph.pool()
+        return graph
+
+
+def out_of_memory(shape: Shape, places: int, rows: int, error: Exception) -> ResourceError:
+    """What to say when the device's memory is too small."""
+    each = shape.place_bytes(rows) / 1e6
+    return ResourceError(
+        f"the GPU has too little memory for a fleet of {places} cells of {shape.neurons} neurons, which takes about "
+        f"{each:,.0f} MB a cell ({rows:,} time steps of trials in a batch): {str(error).splitlines()[0]}. Lower "
+        "training.batch_size or network.neurons, or see that no other program uses the GPU"
+    )

@@ -1,0 +1,131 @@
+"""The loop of a fleet: what `lmrnn.training.train` does for one cell, for all of a crew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import torch
+
+from lmrnn.errors import Interrupted
+from lmrnn.training.fleet.crew import Crew
+from lmrnn.training.fleet.member import Member
+from lmrnn.training.fleet.shape import Shape
+from lmrnn.training.provenance import device_name
+from lmrnn.training.train import result, validate
+
+Arrivals = Callable[[int], Iterable[Member]]
+# beyond these a GPU is full: more cells in a fleet take as much longer as they are more
+MOST_PLACES = 256
+
+
+def nobody(room: int) -> Iterable[Member]:
+    """No one arrives."""
+    return ()
+
+
+def train_fleet(
+    shape: Shape,
+    members: Iterable[Member],
+    device: torch.device | str = "cpu",
+    places: int | None = None,
+    arrivals: Arrivals = nobody,
+    checkpoint_seconds: float = 60.0,
+) -> None:
+    """Train cells of one shape together, each to its own end; every member is told its result or what went wrong.
+
+    `places` are as many as there are members, if not given; `arrivals` is asked between steps for cells that join, at
+    most as many as there is room for. Raises ResourceError where the device has too little memory, after which every
+    member is as it was last saved.
+    """
+    members = list(members)
+    dtype = members[0].training.network.bias.dtype
+    crew = Crew(shape, places or len(members), device, dtype)
+    _welcome(crew, members)
+    while crew.members:
+        _evaluate(crew)
+        _end(crew)
+        _save(crew, checkpoint_seconds)
+        if crew.room:
+            _welcome(crew, list(arrivals(crew.room)))
+            if any(member.training.due for member in crew.members.values()):
+                continue
+        if crew.members:
+            crew.take_steps()
+
+
+def _welcome(crew: Crew, members: list[Member]) -> None:
+    crew.join(members)
+    name, tf32 = device_name(crew.device), crew.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+    for member in members:
+        together = f"one of {len(crew.members)} cells in a fleet of {crew.places.size} places"
+        precision = "tf32" if tf32 else str(crew.dtype).removeprefix("torch.")
+        member.say(f"trains on {name} in {precision}, {together}")
+        member.training.origin = {
+            "device": name,
+            "cuda_graphs": crew.device.type == "cuda",
+            "precision": precision,
+            "fleet_places": crew.places.size,
+        }
+
+
+def _alone(crew: Crew, member: Member, action: Callable[[], object]) -> None:
+    """Do what concerns one member alone; what goes wrong with it takes no other along."""
+    try:
+        action()
+    except Exception as error:  # whatever it is, it is told where its cell is waited for
+        crew.leave(member)
+        member.failed(error)
+
+
+def _evaluate(crew: Crew) -> None:
+    """Measure those that are due, all at once."""
+    due = [member for member in crew.members.values() if member.training.due]
+    for member, measures in zip(due, crew.evaluate(due), strict=True):
+        validate(member.training, measures)
+        _alone(crew, member, lambda one=member: one.progress.report(one.training.step, one.training.history))
+
+
+def _end(crew: Crew) -> None:
+    """Say goodbye to those that have no step left to take."""
+    ended = [member for member in crew.members.values() if member.training.ended]
+    for member, measures in zip(ended, crew.evaluate(ended, "test"), strict=True):
+
+        def finish(one: Member = member, measures: object = measures) -> None:
+            crew.unload(one)
+            one.progress.close(one.training.step)
+            found = result(one.training, measures, one.test_set, one.say)
+            crew.leave(one)
+            one.done(found)
+
+        _alone_or_gone(crew, member, finish)
+
+
+def _alone_or_gone(crew: Crew, member: Member, action: Callable[[], object]) -> None:
+    """As `_alone`, also for a member that has left by itself."""
+    try:
+        action()
+    except Exception as error:
+        if member in crew.members.values():
+            crew.leave(member)
+        member.failed(error)
+
+
+def _save(crew: Crew, seconds: float) -> None:
+    """Save those that were told to stop, which then leave, and those whose last checkpoint is old."""
+    now = time.monotonic()
+    for member in list(crew.members.values()):
+        asked = member.stop()
+        if not asked and now - member.saved <= seconds:
+            continue
+
+        def save(one: Member = member, asked: str | None = asked) -> None:
+            crew.unload(one)
+            one.save()
+            one.saved = now
+            if asked:
+                one.say(f"{asked}: saved at step {one.training.step}, resumable")
+                at = f"{asked} at step {one.training.step} of {one.training.settings['steps']}"
+                raise Interrupted(f"{at}: saved in {one.checkpoint}, resumable")
+
+        _alone(crew, member, save)

@@ -40,14 +40,17 @@ class Stopwatch:
             self.cpu[purpose] += time.process_time() - cpu
 
 
+@cache
+def _versions() -> dict[str, str]:
+    """Versions of what computes; read once, as they stay what they are while the process lives."""
+    packages = {package: version(package) for package in ("torch", "numpy", "h5py")}
+    return {"lmrnn": lmrnn.__version__, **packages, "python": platform.python_version()}
+
+
 def provenance(watch: Stopwatch, device: str) -> dict[str, Any]:
     """Versions, machine and seconds of a training on a device that has just ended, as JSON can hold them."""
     return {
-        "versions": {
-            "lmrnn": lmrnn.__version__,
-            **{package: version(package) for package in ("torch", "numpy", "h5py")},
-            "python": platform.python_version(),
-        },
+        "versions": _versions(),
         "host": socket.gethostname(),
         "processor": processor(),
         "device": device,

@@ -15,7 +15,7 @@ from lmrnn.tasks import BASES, battery_names, draw, parse, spans
 from tests.reference_adapter import corrected, sample_corrected
 
 ROOT = Path(__file__).parents[2]
-REFERENCE = Path(__file__).parents[2] / "shared/reference"
+REFERENCE = ROOT.parent / "shared/reference"
 DMS = [name for name in BASES if BASES[name].family in ("dm", "dlydm")]
 INT = [name for name in battery_names(126) if parse(name).int_sign]
 

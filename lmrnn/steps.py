@@ -98,8 +98,8 @@ def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, lo
 
     read = [read_cell(cell.path(results), cell.spec, weights=False) for cell in cells]
     table = _table_of(cells, results)
-    found = analyse_study(table, read, read_cell)
-    looked = set(choose_networks(table, read)["cell"])
+    found = analyse_study(table, read, read_cell, controls=True)
+    looked = set(choose_networks(table, read, controls=True)["cell"])
     for left in (cell for i, cell in enumerate(cells) if i not in looked):
         print(f"left out: {left.stem} (diverged, or not the best of its kind on the largest battery)", file=log)
     for line in summary(found):

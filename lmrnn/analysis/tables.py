@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmrnn.analysis import TABLES
+from lmrnn.analysis.ring import Rotation
 from lmrnn.analysis.rotation import rotations
 from lmrnn.analysis.runs import restore_network
 from lmrnn.analysis.units import unit_tables
@@ -22,23 +23,13 @@ _ASIDE = ("small_world", "ring", "full_matched")
 _SHOWN_TRIALS = 48
 
 
-def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
-    """Best network of each kind on the largest battery, all its seeds.
+def choose_networks(table: pd.DataFrame, results: Sequence[CellResult], controls: bool = False) -> pd.DataFrame:
+    """Best network of each kind on the largest battery, all its seeds, of a table of cells and the same cells.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Table of the cells, one row per cell.
-    results : sequence of CellResult
-        The same cells in the same order; weights are not needed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of the table with panel and cell (position among all results), of padded trials, the largest battery and
-        data size and, of each kind, the longest training: what is not learned yet shows no solution. Each kind's
-        connectivity and rate have the highest mean final validation accuracy. Diverged cells are left out: there is
-        nothing to look into.
+    Rows of `prepare` with cell (position among all results), of padded trials, the largest battery and data size and,
+    of each kind, the longest training: what is not learned yet shows no solution. Each kind's connectivity and rate
+    have the highest mean final validation accuracy. Diverged cells are left out: there is nothing to look into; so are,
+    where a study has others, the controls of the curves alone, unless `controls`.
     """
     runs = prepare(table, results)
     counts = runs["tasks"].map(task_count)
@@ -47,7 +38,7 @@ def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.Da
         if (chosen[column] == value).any():
             chosen = chosen[chosen[column] == value]
     chosen = chosen[chosen["network_neurons"] == chosen["network_neurons"].iloc[0]]
-    kinds = [kind for kind in chosen["kind"].unique() if kind not in _ASIDE] or chosen["kind"].unique()
+    kinds = [kind for kind in chosen["kind"].unique() if controls or kind not in _ASIDE] or chosen["kind"].unique()
     found = pd.concat([best_network(_longest(chosen[chosen["kind"] == kind]), kind) for kind in kinds])
     return found[found["status"] == "completed"].sort_values(["kind", "seed"], kind="stable")
 
@@ -55,74 +46,54 @@ def choose_networks(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.Da
 def _longest(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs of the first panel among those that were trained for the most steps."""
     most = runs[runs["steps"] == runs["steps"].max()]
-    return most[most["panel"] == most["panel"].iloc[0]] if len(most) else most
+    return most[most["panel_id"] == most["panel_id"].iloc[0]] if len(most) else most
 
 
 def analyse_study(
-    table: pd.DataFrame, results: Sequence[CellResult], read: Callable[[Path], CellResult], seed: int = 0
+    table: pd.DataFrame,
+    results: Sequence[CellResult],
+    read: Callable[[Path], CellResult],
+    seed: int = 0,
+    controls: bool = False,
 ) -> dict[str, pd.DataFrame]:
-    """Look into the best network of each kind.
+    """Look into the best network of each kind (`choose_networks`); `read` reads a cell's file with its weights.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Table of the cells.
-    results : sequence of CellResult
-        The same cells in the same order, without weights.
-    read : callable
-        Reads a cell's file with its weights.
-    seed : int
-        Seed >= 0 of the trials on which the networks are run.
-
-    Returns
-    -------
-    dict of str to pandas.DataFrame
-        Each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every seed),
-        ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one seq
-        task in their principal plane). See `lmrnn.analysis.units` and `lmrnn.analysis.rotation` for
-        the others' columns.
+    Tables, each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every
+    seed), ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one
+    seq task in their principal plane). `lmrnn.analysis.units` and `lmrnn.analysis.rotation` name the others' columns.
+    `seed` is that of the trials on which the networks are run.
     """
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     pictured: set[str] = set()
-    for _, run in choose_networks(table, results).iterrows():
+    for _, run in choose_networks(table, results, controls).iterrows():
         result = read(Path(run["file"]))
         network = restore_network(result)
-        lead = {name: run[name] for name in ("panel", "tasks", "kind", "connectivity", "seed")}
-        first = run["kind"] not in pictured
-        pictured.add(run["kind"])
-        rows, planes = [], []
-        for row, found, place in rotations(network, result.spec, seed=seed):
-            rows.append(row)
-            if first and row["what"] == "seq" and not planes:
-                shown = place[:, 0] < _SHOWN_TRIALS
-                columns = dict(zip(("trial", "step", "position"), place[shown].T, strict=True))
-                planes.append(
-                    pd.DataFrame(
-                        {"task": row["task"], **columns, "x": found.plane[shown, 0], "y": found.plane[shown, 1]}
-                    )
-                )
+        turned = list(rotations(network, result.spec, seed=seed))
         units, tuning, clusters = unit_tables(network, result.spec, seed=seed)
-        for name, parts in {"rotation": [pd.DataFrame(rows)], "clusters": [clusters]}.items():
-            tables[name] += [_led(lead, part) for part in parts]
-        if first:
-            for name, parts in {"units": [units], "tuning": [tuning], "planes": planes}.items():
-                tables[name] += [_led(lead, part) for part in parts]
+        found = {"rotation": [pd.DataFrame([row for row, *_ in turned])], "clusters": [clusters]}
+        if run["kind"] not in pictured:
+            found |= {
+                "units": [units],
+                "tuning": [tuning],
+                "planes": [_plane(*one) for one in turned if one[0]["what"] == "seq"][:1],
+            }
+        pictured.add(run["kind"])
+        lead = {name: run[name] for name in ("panel", "tasks", "kind", "connectivity", "seed")}
+        ids = {name: run[name] for name in ("panel_id", "connectivity_id")}
+        for name, parts in found.items():
+            tables[name] += [_led(lead, part).assign(**ids) for part in parts]
     return {name: _joined(parts) for name, parts in tables.items()}
 
 
+def _plane(row: dict, found: Rotation, place: np.ndarray) -> pd.DataFrame:
+    """States of some trials in the plane in which they turn."""
+    shown = place[:, 0] < _SHOWN_TRIALS
+    columns = dict(zip(("trial", "step", "position"), place[shown].T, strict=True))
+    return pd.DataFrame({"task": row["task"], **columns, "x": found.plane[shown, 0], "y": found.plane[shown, 1]})
+
+
 def summary(found: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What was found in each network, in words.
-
-    Parameters
-    ----------
-    found : mapping of str to pandas.DataFrame
-        From `analyse_study`.
-
-    Returns
-    -------
-    list of str
-        A line for each network.
-    """
+    """What `analyse_study` found, in words: a line for each network."""
     lines = []
     for _, row in found["clusters"].iterrows():
         units, rotation = (_of_network(found[name], row) for name in ("units", "rotation"))
@@ -137,7 +108,9 @@ def summary(found: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def _of_network(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    return table[(table["connectivity"] == row["connectivity"]) & (table["seed"] == row["seed"])]
+    if table.empty:
+        return table
+    return table[(table["connectivity_id"] == row["connectivity_id"]) & (table["seed"] == row["seed"])]
 
 
 def _turning(rotation: pd.DataFrame) -> list[str]:
@@ -162,5 +135,5 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return (
         pd.concat(parts, ignore_index=True)
         if parts
-        else pd.DataFrame(columns=["panel", "kind", "connectivity", "seed"])
+        else pd.DataFrame(columns=["panel", "tasks", "kind", "connectivity", "seed", "panel_id", "connectivity_id"])
     )

@@ -23,18 +23,13 @@ from lmrnn.claims.controls import controls_of
 from lmrnn.claims.data import data_rows
 from lmrnn.claims.rotation import rotation_rows
 from lmrnn.claims.speed import speed_rows
-from lmrnn.claims.verdicts import STATEMENTS
+from lmrnn.claims.verdicts import COLUMNS, STATEMENTS
 from lmrnn.curves.comparison import prepare
 from lmrnn.curves.tables import threshold_times
 from lmrnn.tasks import task_count
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
-
-COLUMNS = [
-    "claim", "statement", "condition", "threshold", "comparison", "role", "number", "low", "high", "unit", "seeds",
-    "verdict", "headline", "detail", "t_low", "t_high", "strict_verdict", "first", "second", "baseline", "controls",
-]  # fmt: skip
 
 
 def compute(
@@ -46,29 +41,16 @@ def compute(
 ) -> pd.DataFrame:
     """All claims and their controls, one row each, for every battery, layout and threshold of a study.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Table of the cells, one row per cell.
-    results : sequence of CellResult
-        The same cells in the same order; weights are not needed.
-    thresholds : sequence of float
-        Decision accuracies.
-    headline : float
-        The threshold whose rows, on the largest battery, are the headlines: the nearest of those at which there is
-        something to compare.
-    rotation : pandas.DataFrame, optional
-        From `lmrnn.analysis.rotation`: one row per network and task; without it claim 4 is left out.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `COLUMNS`. role is ``claim`` or ``control``; number, low and high are NaN where the study lacks what is
-        to be compared, with verdict undecided. low and high are the bootstrap's interval and give the verdict; t_low
-        and t_high are Student's and give strict_verdict. first and second are the two sides of a ratio or difference,
-        baseline what always fixating reaches, controls what speaks for or against a claim, in one line.
+    From the table of cells and the same cells in the same order without weights, and the rotation of
+    `lmrnn.analysis.tables`, without which claim 4 is left out. Columns are `COLUMNS`: role is ``claim`` or ``control``;
+    number, low and high are NaN where the study lacks what is to be compared, with verdict undecided. low and high are
+    the bootstrap's interval and give the verdict; t_low and t_high are Student's and give strict_verdict. first and
+    second are the two sides of a ratio or difference, baseline what always fixating reaches, controls what speaks for
+    or against a claim, in one line. Headlines are the rows on the largest battery at the threshold nearest to
+    `headline` of those at which there is something to compare.
     """
     runs = prepare(table, results)
+    thresholds = list(dict.fromkeys(thresholds))
     times = threshold_times(runs, results, thresholds)
     rows = [*speed_rows(times), *data_rows(runs, results, thresholds), *autapse_rows(runs, results)]
     if rotation is not None:
@@ -89,7 +71,7 @@ def compute(
 def _nearest_threshold(table: pd.DataFrame, wanted: float) -> pd.Series:
     """Whether a row has its condition's nearest threshold of those with a number, or none is needed."""
     chosen = table["threshold"].isna()
-    for _, part in table[table["headline"] & ~chosen].groupby(["claim", "condition"], sort=False):
+    for _, part in table[table["headline"] & ~chosen].groupby(["claim", "condition_id"], sort=False):
         measured = part[part["number"].notna()] if part["number"].notna().any() else part
         chosen[(measured["threshold"].astype(float) - wanted).abs().idxmin()] = True
     return chosen

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row
-from lmrnn.curves.comparison import best_network
+from lmrnn.curves.comparison import always_fixate, best_network, largest_size
 from lmrnn.curves.statistics import paired_interval, student_interval
 from lmrnn.tasks import battery, spans, task_count
 
@@ -25,19 +25,9 @@ _FAMILIES = {"reach": "reach", "match": "match", "dlydm": "delayed decision"}
 def task_group(task: Task, definition: str = "corrected") -> str:
     """Group of tasks for which claim 3 is reported apart.
 
-    Parameters
-    ----------
-    task : Task
-        A task.
-    definition : str
-        ``corrected`` or ``released``; in the latter the delay of the delayed decision family's int tasks never varies,
-        so that there is nothing to integrate.
-
-    Returns
-    -------
-    str
-        ``base``, ``seq``, ``int, reach family``, ``int, match family``, ``int, delayed decision family`` (with
-        ``, constant delay`` where it is) or ``int and seq``.
+    ``base``, ``seq``, ``int, reach family``, ``int, match family``, ``int, delayed decision family`` or ``int and
+    seq``; with ``, constant delay`` in the `released` definition, in which the delay of the delayed decision family's
+    int tasks never varies, so that there is nothing to integrate.
     """
     if task.int_sign and task.seq_sign:
         return "int and seq"
@@ -56,22 +46,11 @@ def _group_members(tasks: Any, definition: str) -> dict[str, list[int]]:
 
 
 def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[dict[str, Any]]:
-    """Claim 3 and its control for every panel of the largest data size, by group of tasks.
+    """Claim 3 and its controls as rows of claims.csv, for every panel of the largest data size, by group of tasks.
 
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        From `lmrnn.curves.comparison.prepare`.
-    results : sequence of CellResult
-        The same cells.
-
-    Yields
-    ------
-    dict
-        A row of claims.csv.
+    From `lmrnn.curves.comparison.prepare` and the same cells.
     """
-    largest = runs["trials_per_task"] == runs.groupby("family")["trials_per_task"].transform("max")
-    for panel, part in runs[largest].groupby("panel", sort=False):
+    for _, part in largest_size(runs).groupby("panel_id", sort=False):
         local = best_network(part, "local")
         spec = results[part.index[0]].spec
         members = _group_members(spec["tasks"], spec["definition"])
@@ -82,12 +61,10 @@ def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[
             for group, positions in members.items():
                 # where the delay is constant, the paper claims nothing
                 own = "control" if group.endswith(_CONSTANT) else role
-                yield _difference_row(str(panel), part, other, local, results, (group, positions), own)
+                yield _difference_row(other, local, results, (group, positions), own)
 
 
 def _difference_row(
-    panel: str,
-    part: pd.DataFrame,
     other: pd.DataFrame,
     local: pd.DataFrame,
     results: Sequence[CellResult],
@@ -96,48 +73,44 @@ def _difference_row(
 ) -> dict[str, Any]:
     """One network minus the best local one on one group of tasks."""
     name, positions = group
-    count = task_count(part["tasks"].iloc[0])
+    first, kind = local.iloc[0], str(other["kind"].iloc[0])
     samples = [_accuracy_by_seed(rows, results, positions) for rows in (other, local)]
     seeds = sorted(set(samples[0]) & set(samples[1]))
     values = [np.array([sample[seed] for seed in seeds]) for sample in samples]
-    if not seeds:
-        return claim_row(3, panel, f"{other['kind'].iloc[0]} - best local, {name} tasks", role=role, tasks=count)
+    measured = _measured(values, name == "base", role, _fixating(results[first["cell"]], positions)) if seeds else {}
+    gains_little = measured.pop("gains_little", False)
+    if seeds:
+        labels = [f"{rows['connectivity'].iloc[0]} at {rows['learning_rate'].iloc[0]:g}" for rows in (other, local)]
+        little = "; local itself gains fewer than 20 points over always fixate" if gains_little else ""
+        measured["detail"] = " minus ".join(labels) + f"; {len(positions)} tasks{little}"
+    comparison = f"{kind} - best local, {name} tasks"
+    return claim_row(
+        3, (first["panel_id"], first["panel"]), comparison, kind, role=role, tasks=task_count(first["tasks"]),
+        subject=name, **measured,
+    )  # fmt: skip
+
+
+def _measured(values: list[np.ndarray], base: bool, role: str, baseline: float) -> dict[str, Any]:
+    """Columns of one difference, from the accuracies of both networks by seed."""
     number, low, high = paired_interval(values, lambda a, b: (a - b).mean(axis=-1))
     t_low, t_high = student_interval(values[0] - values[1])
-    labels = [f"{rows['connectivity'].iloc[0]} at {rows['learning_rate'].iloc[0]:g}" for rows in (other, local)]
-    baseline = _always_fixate(results[local["cell"].iloc[0]], positions)
     gain = values[1].mean() - baseline
-    little = "; local itself gains fewer than 20 points over always fixate" if gain < -FAR_BEHIND else ""
     verdicts = [
-        verdict_of_difference(*interval, len(seeds), name == "base", gain) if role == "claim" else ""
+        verdict_of_difference(*interval, len(values[0]), base, gain) if role == "claim" else ""
         for interval in ((low, high), (t_low, t_high))
     ]
-    return claim_row(
-        3,
-        panel,
-        f"{other['kind'].iloc[0]} - best local, {name} tasks",
-        role=role,
-        number=number,
-        low=low,
-        high=high,
-        t_low=t_low,
-        t_high=t_high,
-        first=values[0].mean(),
-        second=values[1].mean(),
-        baseline=baseline,
-        seeds=len(seeds),
-        unit="difference in decision accuracy",
-        tasks=count,
-        detail=" minus ".join(labels) + f"; {len(positions)} tasks{little}",
-        verdict=verdicts[0],
-        strict_verdict=verdicts[1],
-    )
+    return {
+        **{"number": number, "low": low, "high": high, "t_low": t_low, "t_high": t_high},
+        **{"first": values[0].mean(), "second": values[1].mean(), "baseline": baseline, "seeds": len(values[0])},
+        **{"unit": "difference in decision accuracy", "verdict": verdicts[0], "strict_verdict": verdicts[1]},
+        "gains_little": gain < -FAR_BEHIND,
+    }
 
 
-def _always_fixate(result: CellResult, positions: list[int]) -> float:
+def _fixating(result: CellResult, positions: list[int]) -> float:
     """Decision accuracy on a group of tasks of a network that never answers; NaN where it was not recorded."""
-    known = result.test.get("always_fixate")
-    return float("nan") if known is None else float(np.mean(known[positions]))
+    known = always_fixate([result])
+    return float(np.mean(known[positions])) if len(known) > max(positions) else float("nan")
 
 
 def _accuracy_by_seed(rows: pd.DataFrame, results: Sequence[CellResult], positions: list[int]) -> dict[int, float]:
@@ -151,24 +124,11 @@ def _accuracy_by_seed(rows: pd.DataFrame, results: Sequence[CellResult], positio
 
 
 def verdict_of_difference(low: float, high: float, seeds: int, base: bool, gain: float = float("nan")) -> str:
-    """What the interval of autapse minus local says of claim 3.
+    """What the interval of autapse minus local, in decision accuracy, says of claim 3.
 
-    Parameters
-    ----------
-    low, high : float
-        Interval of the difference in decision accuracy.
-    seeds : int
-        Number of seeds.
-    base : bool
-        Whether the tasks are base tasks, on which autapses should be within 3 points; else 20 points or more behind.
-    gain : float
-        Decision accuracy of the local networks beyond always fixate; NaN where that is not known.
-
-    Returns
-    -------
-    str
-        ``supported``, ``not supported`` or ``undecided``, which it also is where the local networks themselves gain
-        fewer than 20 points: they have not learned the tasks, and nothing can lie 20 points behind them.
+    ``supported``, ``not supported`` or ``undecided``: on `base` tasks autapses should be within 3 points, else 20 or
+    more behind. It is undecided also where the local networks themselves have a `gain` over always fixate (NaN where
+    that is not known) of fewer than 20 points: they have not learned the tasks, and nothing can lie 20 behind them.
     """
     if seeds < ENOUGH_SEEDS or not np.isfinite(low) or gain < -FAR_BEHIND:
         return "undecided"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,24 +21,12 @@ _BOUNDS = {(True, False): "at least this", (False, True): "at most this", (True,
 class Ratio:
     """Best of one group over best of another.
 
-    Parameters
-    ----------
-    number, low, high : float
-        Ratio of the means over seeds and its bootstrap 95% interval; NaN where there is nothing to compare.
-    t_low, t_high : float
-        Student's t 95% interval of the ratio, from the seeds' logarithms.
-    first, second : float
-        The two means.
-    seeds : int
-        Seeds that it rests on.
-    names : tuple of str
-        Which network, at which rate, was the best of each group.
-    edges : tuple of bool
-        Whether each lies at the edge of the rates tried.
-    late : tuple of bool
-        Whether some seed of each never got there, so that its mean is a lower bound.
-    early : tuple of bool
-        Whether some seed of each was there with the smallest cost tried, so that its mean is an upper bound.
+    `number`, `low`, `high` are the ratio of the means over seeds and its bootstrap 95% interval (NaN where there is
+    nothing to compare), `t_low`, `t_high` Student's, from the seeds' logarithms; `first` and `second` are the two
+    means, `seeds` the number of seeds. `names` says which network, at which rate, was the best of each group, `edges`
+    whether each lies at the edge of the rates tried, `late` whether some seed of each never got there, so that its mean
+    is a lower bound, `early` whether some seed of each was there with the smallest cost tried, so that its mean is an
+    upper bound.
     """
 
     number: float = NAN
@@ -54,17 +43,9 @@ class Ratio:
     early: tuple[bool, bool] = (False, False)
 
     def verdict(self, strict: bool = False) -> str:
-        """Whether the ratio is greater than one; undecided where a better rate, more steps or less data could turn it.
+        """Whether the ratio is greater than one, by the bootstrap's or, `strict`, Student's interval.
 
-        Parameters
-        ----------
-        strict : bool
-            By Student's t interval instead of the bootstrap's.
-
-        Returns
-        -------
-        str
-            ``supported``, ``not supported`` or ``undecided``.
+        Undecided where a better rate, more steps or less data could turn it.
         """
         low, high = (self.t_low, self.t_high) if strict else (self.low, self.high)
         smaller = self.edges[0] or self.late[1] or self.early[0]
@@ -87,38 +68,30 @@ class Ratio:
             bounds += [f"the smallest size is enough for {early}" if early == "both" else early]
         return "; ".join([text, *dict.fromkeys(bounds)])
 
-    def columns(self) -> dict[str, object]:
-        """The columns of claims.csv that a ratio fills.
+    @property
+    def bound(self) -> str:
+        """``>=`` or ``<=`` where the number is a bound, ``~`` where it is not even that."""
+        above = self.late == (True, False) or self.early == (False, True)
+        below = self.late == (False, True) or self.early == (True, False)
+        if (above and below) or (True, True) in (self.late, self.early):
+            return "~"
+        return ">=" if above else "<=" if below else ""
 
-        Returns
-        -------
-        dict
-            By name.
-        """
-        names = ("number", "low", "high", "t_low", "t_high", "first", "second", "seeds", "detail")
+    def columns(self) -> dict[str, object]:
+        """The columns of claims.csv that a ratio fills."""
+        names = ("number", "low", "high", "t_low", "t_high", "first", "second", "seeds", "detail", "bound")
         verdicts = {"verdict": self.verdict(), "strict_verdict": self.verdict(strict=True)}
         return {**{name: getattr(self, name) for name in names}, **verdicts}
 
 
 def candidates(times: pd.DataFrame, kind: str, value: str = "restricted") -> pd.DataFrame:
-    """Every connectivity of a kind at every learning rate, seed by seed.
+    """Every connectivity of a kind at every learning rate (the index), a column for each seed, NaN where not trained.
 
-    Parameters
-    ----------
-    times : pandas.DataFrame
-        Rows of one panel and threshold from `lmrnn.curves.tables.threshold_times`, with a column `value`.
-    kind : str
-        Kind of connectivity.
-    value : str
-        Column.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index connectivity and learning_rate, a column per seed; NaN where that cell was not trained.
+    From rows of one panel and threshold of `lmrnn.curves.tables.threshold_times` with a column `value`.
     """
     rows = times[times["kind"] == kind]
-    return rows.pivot_table(index=["connectivity", "learning_rate"], columns="seed", values=value)
+    index = ["connectivity", "connectivity_id", "learning_rate"]
+    return rows.pivot_table(index=index, columns="seed", values=value)
 
 
 def _paired(upper: pd.DataFrame, lower: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -135,7 +108,7 @@ def ratio_of_best(
     limit: float,
     geometric: bool = False,
     smallest: float = 0.0,
-    at_edge: Collection[str] = (),
+    at_edge: Collection[object] = (),
     held_out: bool = True,
 ) -> Ratio:
     """Mean cost of the best of one group over that of the best of another.
@@ -145,31 +118,13 @@ def ratio_of_best(
     three rates against three rates); a bootstrap that chooses anew in every resample does not mend that, because each
     resample then has luck of its own.
 
-    Parameters
-    ----------
-    upper, lower : pandas.DataFrame
-        One row per candidate, a column per seed, of costs > 0 (steps, trials per task). Compared are the seeds that
-        both have, and the candidates that have all of them.
-    limit : float
-        Cost at which a seed that never got there stands.
-    geometric : bool
-        Take the geometric mean over seeds.
-    smallest : float
-        Smallest cost that was tried: a seed that stands there may need less.
-    at_edge : collection of str
-        Candidates whose rate, chosen before, lies at the edge of those tried (where the index names no rates).
-    held_out : bool
-        Whether the choice is held out; not for a single seed, which has no others.
-
-    Returns
-    -------
-    Ratio
-        NaN if there is nothing to compare, if no seed of either best ever got there, or if all need the smallest cost
-        at most. Intervals are for the choice made.
-
-    References
-    ----------
-    M. Stone: Cross-validatory choice and assessment of statistical predictions. J. R. Stat. Soc. B 36(2), 1974.
+    `upper` and `lower` have a row per candidate and a column per seed, of costs (steps, trials per task); compared are
+    the seeds that both have, and the candidates that have all of them. A seed that never got there stands at `limit`,
+    one that stands at `smallest`, the smallest cost tried, may need less. The mean over seeds may be `geometric`.
+    `at_edge` names the candidates whose rate, chosen before, lies at the edge of those tried (where the index names no
+    rates). The choice is not `held_out` for a single seed, which has no others. NaN if there is nothing to compare, if
+    no seed of either best ever got there, or if all need the smallest cost at most. Intervals are for the choice made
+    (M. Stone: Cross-validatory choice and assessment of statistical predictions. J. R. Stat. Soc. B 36(2), 1974).
     """
     groups = _paired(upper, lower)
     if any(group.empty for group in groups):
@@ -226,12 +181,15 @@ def _measured(
 
 
 def _name(candidate: object) -> str:
-    return "{} at {:g}".format(*candidate) if isinstance(candidate, tuple) else str(candidate)
+    """A candidate as its index names it: label, id and, where it is chosen here, rate."""
+    label, *rest = candidate if isinstance(candidate, tuple) else (candidate,)
+    return f"{label} at {rest[1]:g}" if len(rest) == 2 else str(label)
 
 
-def _at_edge(group: pd.DataFrame, best: object, known: Collection[str]) -> bool:
+def _at_edge(group: pd.DataFrame, best: Any, known: Collection[object]) -> bool:
     """Whether the best rate is the smallest or largest tried with that connectivity (by any seed)."""
-    if not isinstance(best, tuple):
+    if "learning_rate" not in group.index.names:
         return best in known
-    rates = group.loc[[best[0]]].index.get_level_values("learning_rate")
-    return best[1] in (rates.min(), rates.max())
+    own = group[group.index.get_level_values("connectivity_id") == best[1]]
+    rates = own.index.get_level_values("learning_rate")
+    return best[2] in (rates.min(), rates.max())

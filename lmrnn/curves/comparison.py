@@ -6,17 +6,21 @@ own best learning rate, chosen on validation data only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from lmrnn.curves.identity import identity, panel_settings, told_apart, without
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
 
 CONNECTIVITY = ["connectivity", "kind", "radius", "boundary", "density", "synapses"]
 FIRST_AXES = ["tasks", "trials_per_task", "layout", "network_neurons"]
+# what rows are told apart by; labels stand beside them for people
+IDS = ["panel_id", "family_id", "any_size_id", "connectivity_id"]
 _NO_AXES = {*CONNECTIVITY, "neurons", "seed", "learning_rate"}
 # often changed together with another axis that says more: with how long is trained, with how the weights are drawn
 _FOLLOWERS = {"evaluate_every", "initial_scale"}
@@ -28,38 +32,39 @@ _NAMES = {
     "network_neurons": "N = {}",
     "steps": "{:,} steps",
 }
+_LONGEST_BATTERY = 30  # characters up to which the tasks of a battery are named one by one
 
 
 def prepare(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
-    """Table of cells with what comparing them needs.
+    """The table of cells (row i is results[i]) with what comparing them needs, as a copy.
 
-    Parameters
-    ----------
-    table, results
-        As for `compute`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A copy with columns ``network_neurons`` (the configured N; a matched network may have fewer neurons), ``panel``
-        (which cells are compared), ``family`` (the same without the data size), ``final`` (last validation and test
-        decision accuracy, 0 for a diverged cell: ``final_validation``, ``final_test``). Row i is results[i].
-
-    Raises
-    ------
-    ValueError
-        When table and results differ in number.
+    ``panel_id`` says which cells are compared, ``family_id`` the same whatever the data size, ``any_size_id`` also
+    whatever the number of neurons, ``connectivity_id`` which connectivity; ``panel``, ``family`` and ``connectivity``
+    are their labels, different where they are. ``network_neurons`` is the configured N (a matched network may have
+    fewer), ``final_validation`` and ``final_test`` the last decision accuracies, 0 for a diverged cell. Raises
+    ValueError when table and results differ in number.
     """
     if len(table) != len(results):
         raise ValueError(f"{len(table)} rows of cells, but {len(results)} results")
     runs = table.reset_index(drop=True).copy()
+    connectivities = [result.spec["connectivity"] for result in results]
+    panels = [panel_settings(result) for result in results]
+    families = [without(panel, "trials_per_task") for panel in panels]
+    runs["learning_rate"] = [result.spec["training"]["learning_rate"] for result in results]
     runs["network_neurons"] = [result.spec["network"]["neurons"] for result in results]
+    runs["connectivity"] = told_apart(list(runs["connectivity"].astype(str)), connectivities)
+    batteries = _battery_texts(runs["tasks"])
     axes = _varying_axes(runs)
-    runs["panel"] = _panel_names(runs, axes, ["tasks", "trials_per_task"])
-    runs["family"] = _panel_names(runs, [axis for axis in axes if axis != "trials_per_task"], ["tasks"])
+    names = _panel_names(runs, axes, ["tasks", "trials_per_task"], batteries)
+    runs["panel"] = told_apart(names, panels)
+    names = _panel_names(runs, [axis for axis in axes if axis != "trials_per_task"], ["tasks"], batteries)
+    runs["family"] = told_apart(names, families)
     lost = runs["status"] == "diverged"
     runs["final_validation"] = runs["validation_decision_accuracy"].where(~lost, 0.0)
     runs["final_test"] = runs["test_decision_accuracy"].where(~lost, 0.0)
+    ids = (panels, families, [without(family, "neurons") for family in families], connectivities)
+    for name, settings in zip(IDS, ids, strict=True):
+        runs[name] = [identity(one) for one in settings]
     return runs
 
 
@@ -72,7 +77,7 @@ def _varying_axes(runs: pd.DataFrame) -> list[str]:
     return [name for name in ordered if runs[name].nunique(dropna=False) > 1]
 
 
-def _panel_names(runs: pd.DataFrame, axes: list[str], always: list[str]) -> pd.Series:
+def _panel_names(runs: pd.DataFrame, axes: list[str], always: list[str], batteries: Mapping[str, str]) -> list[str]:
     """Name of each run's panel; an axis that tells no further panels apart is left out of the names."""
     named, groups = [], 1
     for axis in axes:
@@ -80,54 +85,66 @@ def _panel_names(runs: pd.DataFrame, axes: list[str], always: list[str]) -> pd.S
         if count > groups or axis in always:
             named, groups = [*named, axis], count
     shown = [axis for axis in FIRST_AXES if axis in {*named, *always}] + [a for a in named if a not in FIRST_AXES]
-    return runs.apply(lambda run: ", ".join(_axis_text(axis, run[axis]) for axis in shown), axis=1)
+    return [", ".join(_axis_text(axis, run[axis], batteries) for axis in shown) for _, run in runs.iterrows()]
 
 
-def _axis_text(axis: str, value: Any) -> str:
+def _axis_text(axis: str, value: Any, batteries: Mapping[str, str]) -> str:
+    if axis == "tasks":
+        return batteries[str(value)]
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if axis == "tasks" and not str(value).isdigit():
-        return str(value) if len(str(value)) < 30 else f"{str(value).count('+') + 1} named tasks"
     return _NAMES[axis].format(int(value) if axis != "layout" else value) if axis in _NAMES else f"{axis} {value}"
 
 
-def best_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each connectivity's best learning rate in each panel: the highest mean final validation decision accuracy.
+def _battery_texts(tasks: pd.Series) -> dict[str, str]:
+    """What each battery is called; long lists of names by their number, and by their ends where others have as many."""
+    texts = {name: _NAMES["tasks"].format(name) if name.isdigit() else name for name in map(str, tasks)}
+    long = [name for name in texts if not name.isdigit() and len(name) >= _LONGEST_BATTERY]
+    counts = [name.count("+") + 1 for name in long]
+    ends = [" to ".join(name.split("+")[:: count - 1]) for name, count in zip(long, counts, strict=True)]
+    for number, (name, count) in enumerate(zip(long, counts, strict=True), 1):
+        which = ends[number - 1] if ends.count(ends[number - 1]) == 1 else f"{ends[number - 1]}, no. {number}"
+        texts[name] = f"{count} named tasks" + (f" ({which})" if counts.count(count) > 1 else "")
+    return texts
 
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        From `prepare`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns panel, connectivity, learning_rate (of equals, the smaller), at_edge (``no``, ``low``, ``high``: whether
-        the best is the smallest or largest tried, ``only`` when just one was). Validation data only; a diverged cell
-        counts as accuracy 0.
+def largest_size(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the largest data size of each family, from a table with family_id and trials_per_task."""
+    return rows[rows["trials_per_task"] == rows.groupby("family_id")["trials_per_task"].transform("max")]
+
+
+def restricted(times: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `lmrnn.curves.tables.threshold_times` with a column restricted, whose mean over seeds is restricted.
+
+    Steps to the threshold, or the length of training where it is never reached: the mean is the area under the
+    Kaplan-Meier curve where all cells are censored at the same step (P. Royston, M. K. B. Parmar: Restricted mean
+    survival time. BMC Medical Research Methodology 13:152, 2013).
     """
-    return choose_rate(runs, ["panel", "connectivity"], "final_validation")
+    return times.assign(restricted=times["steps"].where(times["reached"], times["limit_steps"]))
+
+
+def always_fixate(cells: Sequence[CellResult]) -> np.ndarray:
+    """Decision accuracy on each test task of a network that never answers, (tasks,), or (1,) NaN if not recorded.
+
+    It depends on the test set only, which all cells of a panel share.
+    """
+    return next((one.test["always_fixate"] for one in cells if "always_fixate" in one.test), np.full(1, np.nan))
+
+
+def best_rates(runs: pd.DataFrame) -> pd.DataFrame:
+    """Each connectivity's best learning rate in each panel, by `choose_rate` on the mean final validation accuracy.
+
+    Validation data only; a diverged cell counts as accuracy 0.
+    """
+    return choose_rate(runs, ["panel_id", "connectivity_id"], "final_validation")
 
 
 def choose_rate(runs: pd.DataFrame, keys: list[str], score: str) -> pd.DataFrame:
-    """Learning rate of the highest mean score in each group, and whether it lies at the edge of those tried.
+    """Learning rate of the highest mean score in each group of equal `keys`, and whether it lies at the edge.
 
-    A rate with fewer seeds than others of its group is not chosen; it serves to show that the best is not at the edge.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        One row per cell, with columns `keys`, learning_rate and `score`.
-    keys : list of str
-        What makes a group.
-    score : str
-        Column; the higher, the better.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `keys`, learning_rate (of equals, the smaller) and at_edge (``no``, ``low``, ``high``, or ``only`` where
-        a single rate was tried).
+    Columns: the keys, learning_rate (of equals, the smaller) and at_edge: ``no``, ``low`` or ``high`` where the best is
+    the smallest or largest tried, ``only`` where just one was. A rate with fewer seeds than others of its group is not
+    chosen; it serves to show that the best is not at the edge.
     """
     scores = runs.groupby([*keys, "learning_rate"], sort=False)[score].agg(["mean", "size"]).reset_index()
     chosen = []
@@ -141,76 +158,43 @@ def choose_rate(runs: pd.DataFrame, keys: list[str], score: str) -> pd.DataFrame
 
 
 def best_network(runs: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Cells of the best connectivity and rate of a kind in one panel, chosen on validation data.
+    """Cells of a kind's best connectivity and rate in one panel of `prepare`, chosen on validation data.
 
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        One panel of `lmrnn.curves.comparison.prepare`.
-    kind : str
-        Kind of connectivity.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Its rows, one per seed, with at_edge and cell (position among all results); empty if there are none.
+    One row per seed, with at_edge and cell (position among all results); empty if there are none.
     """
     rows = runs[runs["kind"] == kind].reset_index(names="cell")
     if rows.empty:
         return rows.assign(at_edge="")
-    at_best = rows.merge(choose_rate(rows, ["connectivity"], "final_validation"), on=["connectivity", "learning_rate"])
-    scores = at_best.groupby("connectivity")["final_validation"].agg(["mean", "size"])
-    name = scores[scores["size"] == scores["size"].max()]["mean"].idxmax()
-    return at_best[at_best["connectivity"] == name]
+    chosen = choose_rate(rows, ["connectivity_id"], "final_validation")
+    at_best = rows.merge(chosen, on=["connectivity_id", "learning_rate"])
+    scores = at_best.groupby(["connectivity", "connectivity_id"])["final_validation"].agg(["mean", "size"])
+    _, network = scores[scores["size"] == scores["size"].max()]["mean"].idxmax()  # of equals, the first by its label
+    return at_best[at_best["connectivity_id"] == network]
 
 
 def groups_at_best(
     runs: pd.DataFrame, best: pd.DataFrame, keys: list[str]
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Groups of runs that share everything but the seed, at their best rate.
+    """Groups of runs that share `keys`, at their best rate (columns keys, learning_rate, at_edge of `choose_rate`).
 
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        From `prepare`.
-    best : pandas.DataFrame
-        Columns `keys`, learning_rate and at_edge, from `choose_rate`.
-    keys : list of str
-        What makes a group.
-
-    Yields
-    ------
-    lead : dict
-        What the group's runs have in common, with seeds and diverged (numbers of cells).
-    group : pandas.DataFrame
-        Its runs, sorted by seed so that seeds pair up; column ``cell`` is the position among all results.
+    Yields what each group's runs have in common, with seeds and diverged (numbers of cells), and the runs themselves,
+    sorted by seed so that seeds pair up, with the position among all results as column ``cell``.
     """
     kept = runs.reset_index(names="cell").merge(best, on=[*keys, "learning_rate"])
     for _, group in kept.groupby(keys, sort=False):
         group = group.sort_values("seed")
         first = group.iloc[0]
         lead = {name: first[name] for name in ["panel", "family", *FIRST_AXES, *CONNECTIVITY] if name in group}
+        ids = {name: first[name] for name in IDS if name in group}
         seeds = {"seeds": len(group), "diverged": int((group["status"] == "diverged").sum())}
-        yield {**lead, "learning_rate": first["learning_rate"], "at_edge": first["at_edge"], **seeds}, group
+        yield {**lead, "learning_rate": first["learning_rate"], "at_edge": first["at_edge"], **seeds, **ids}, group
 
 
 def course(result: CellResult, measure: str, steps: np.ndarray) -> np.ndarray:
-    """A history's measure at given steps.
+    """A measure of a cell's history at given steps, both (K,).
 
-    Parameters
-    ----------
-    result : CellResult
-        The cell.
-    measure : str
-        Name in its history.
-    steps : numpy.ndarray
-        Steps, (K,).
-
-    Returns
-    -------
-    numpy.ndarray
-        (K,), straight lines between evaluations, the last value beyond the last one. An accuracy is 0 from the moment
-        the training has diverged on; trials and seconds stand still from there.
+    Straight lines between evaluations, the last value beyond the last one. An accuracy is 0 from the moment the
+    training has diverged on; trials and seconds stand still from there.
     """
     known = result.history["step"]
     if len(known) == 0:

@@ -27,27 +27,10 @@ _T_975 = (
 
 
 def resamples(n: int, draws: int = DRAWS) -> NDArray[np.int64]:
-    """Bootstrap resamples of n seeds, the same at every call.
+    """Indices of bootstrap resamples of n >= 1 seeds, (resamples, n), the same at every call.
 
     Up to five seeds all n**n equally likely resamples are listed, so that the bootstrap is exact; beyond, `draws` are
-    drawn from a fixed stream. Two networks with the same seeds are resampled alike (paired).
-
-    Parameters
-    ----------
-    n : int
-        Number of seeds, >= 1.
-    draws : int
-        Number of resamples beyond five seeds.
-
-    Returns
-    -------
-    numpy.ndarray
-        Indices, (resamples, n).
-
-    Raises
-    ------
-    ValueError
-        When there is no seed.
+    drawn from a fixed stream. Two networks with the same seeds are resampled alike (paired). ValueError without a seed.
     """
     if n < 1:
         raise ValueError("a bootstrap needs at least one seed")
@@ -57,23 +40,10 @@ def resamples(n: int, draws: int = DRAWS) -> NDArray[np.int64]:
 
 
 def percentile_interval(statistics: Floats) -> tuple[Floats, Floats]:
-    """Percentile interval of resampled statistics.
+    """Bounds, each (...), of the 95% percentile interval of resampled statistics, (resamples, ...), free of NaN.
 
-    Percentiles are taken at the sample below and the sample above (never between two), which keeps infinities whole.
-
-    Parameters
-    ----------
-    statistics : numpy.ndarray
-        Resampled statistics, (resamples, ...); NaN-free, may hold infinity.
-
-    Returns
-    -------
-    low, high : numpy.ndarray
-        Bounds of the 95% interval, (...).
-
-    References
-    ----------
-    B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap. Chapman and Hall, 1993, chapter 13.
+    Percentiles are taken at the sample below and the sample above (never between two), which keeps infinities whole
+    (B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap. Chapman and Hall, 1993, chapter 13).
     """
     tail = (1.0 - CONFIDENCE) / 2
     low = np.quantile(statistics, tail, axis=0, method="inverted_cdf")
@@ -82,19 +52,9 @@ def percentile_interval(statistics: Floats) -> tuple[Floats, Floats]:
 
 
 def mean_interval(values: Floats, draws: int = DRAWS) -> tuple[Floats, Floats, Floats]:
-    """Mean over seeds and its bootstrap 95% interval.
+    """Mean over seeds, (seeds, ...), and its bootstrap 95% interval, each (...); bounds NaN for a single seed.
 
-    Parameters
-    ----------
-    values : numpy.ndarray
-        One row per seed, (seeds, ...).
-    draws : int
-        Resamples beyond five seeds.
-
-    Returns
-    -------
-    mean, low, high : numpy.ndarray
-        Each (...); the bounds are NaN for a single seed.
+    `draws` counts the resamples beyond five seeds, here and below.
     """
     values = np.asarray(values, dtype=float)
     mean = values.mean(axis=0)
@@ -105,19 +65,9 @@ def mean_interval(values: Floats, draws: int = DRAWS) -> tuple[Floats, Floats, F
 
 
 def median_interval(times: Floats, draws: int = DRAWS) -> tuple[float, float, float]:
-    """Median of times that may be censored (infinite), and its bootstrap 95% interval.
+    """Median of times, (seeds,), that may be censored (infinite), and its bootstrap 95% interval.
 
-    Parameters
-    ----------
-    times : numpy.ndarray
-        One time per seed, (seeds,); infinity where the seed never got there.
-    draws : int
-        Resamples beyond five seeds.
-
-    Returns
-    -------
-    median, low, high : float
-        Infinity where half of the seeds or more (of an even number: half) never got there; bounds NaN for one seed.
+    Infinity where half of the seeds or more (of an even number: half) never got there; bounds NaN for one seed.
     """
     times = np.asarray(times, dtype=float)
     median = float(np.median(times))
@@ -130,25 +80,14 @@ def median_interval(times: Floats, draws: int = DRAWS) -> tuple[float, float, fl
 def paired_interval(
     samples: Sequence[Floats], statistic: Callable[..., Floats], draws: int = DRAWS
 ) -> tuple[float, float, float]:
-    """A statistic of several samples that share their seeds, and its paired bootstrap 95% interval.
+    """A statistic of several samples that share their seeds, each (seeds,), and its paired bootstrap 95% interval.
 
-    Parameters
-    ----------
-    samples : sequence of numpy.ndarray
-        Each (seeds,), all in the same order of seeds.
-    statistic : callable
-        Takes one array per sample, each (resamples, seeds), and returns (resamples,).
-    draws : int
-        Resamples beyond five seeds.
-
-    Returns
-    -------
-    value, low, high : float
-        The statistic of the samples themselves; bounds NaN for one seed or where a resample has no value (inf / inf).
+    `statistic` takes one array per sample, each (resamples, seeds), and returns (resamples,). Bounds are NaN for one
+    seed or where a resample has no value (inf / inf).
     """
     arrays = [np.asarray(sample, dtype=float) for sample in samples]
     n = len(arrays[0])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # a time may be 0, or infinite
         value = float(statistic(*(array[None] for array in arrays))[0])
         if n < 2:
             return value, float("nan"), float("nan")
@@ -161,26 +100,11 @@ def paired_interval(
 
 
 def crossing(x: Floats, y: Floats, threshold: float, logarithmic: bool = False) -> float:
-    """Where a measured curve first reaches a threshold.
+    """Where a measured curve y at rising positions x, both (K,), first reaches a threshold; infinity if nowhere.
 
     The first measured point at or above the threshold, moved back along the straight line from the point before it to
-    where that line meets the threshold. If the first point is there already, its own position is the answer.
-
-    Parameters
-    ----------
-    x : numpy.ndarray
-        Positions, rising, (K,): steps, trials or seconds.
-    y : numpy.ndarray
-        Accuracies, (K,), 0 .. 1; NaN counts as below.
-    threshold : float
-        The accuracy to reach.
-    logarithmic : bool
-        The line is straight in log(x) (positive positions only).
-
-    Returns
-    -------
-    float
-        Position, infinity if no point reaches the threshold.
+    where that line meets the threshold; the line is straight in log(x) if `logarithmic` (positive positions only). If
+    the first point is there already, its own position is the answer. NaN in y counts as below.
     """
     reached = np.flatnonzero(np.asarray(y) >= threshold)
     if len(reached) == 0:
@@ -195,24 +119,11 @@ def crossing(x: Floats, y: Floats, threshold: float, logarithmic: bool = False) 
 
 
 def student_interval(values: Floats) -> tuple[float, float]:
-    """Student's t 95% interval of a mean over seeds, which stays honest with few seeds.
+    """Student's t 95% interval of a mean over seeds, (seeds,), which stays honest with few seeds.
 
     The bootstrap of three seeds is their range, which covers the median of what seeds are drawn from in 3 of 4 studies
-    only; this interval has its nominal coverage with any number of seeds, if values are roughly normal.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        One finite value per seed, (seeds,).
-
-    Returns
-    -------
-    low, high : float
-        NaN for fewer than two seeds or a value that is not finite.
-
-    References
-    ----------
-    Student: The probable error of a mean. Biometrika 6(1), 1-25, 1908.
+    only; this interval has its nominal coverage with any number of seeds, if values are roughly normal. NaN for fewer
+    than two seeds or a value that is not finite. Source: Student: The probable error of a mean. Biometrika 6(1), 1908.
     """
     values = np.asarray(values, dtype=float)
     if len(values) < 2 or not np.isfinite(values).all():

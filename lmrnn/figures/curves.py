@@ -1,28 +1,29 @@
-"""Pictures of the curves: one function per figure, each drawing one table of `lmrnn.curves.tables` as it stands."""
+"""Pictures of the curves: training speed and data efficiency, as their tables stand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lmrnn.curves.comparison import largest_size
 from lmrnn.figures.style import (
     ROW,
     SEEDS_NOTE,
     WIDTH,
+    Style,
     accuracy_axis,
-    draw_baseline,
+    draw_references,
     few_ticks,
     new_figure,
     note,
-    row_style,
     side_legend,
+    styles_of,
+    title,
 )
-from lmrnn.figures.text import describe, error_bars, largest_size, percent, seeds_text, short_number
+from lmrnn.figures.text import describe, error_bars, percent, seeds_text, short_number
 
 _RATE_NOTE = (
     "each connectivity at its best learning rate (in the legend; * = smallest or largest tried): "
@@ -30,47 +31,46 @@ _RATE_NOTE = (
 )
 _ALIKE = 0.01  # relative difference up to which numbers of trials per step count as equal
 _X_LABELS = {"step": "training steps", "trials": "trials seen", "training_seconds": "training time (s)"}
-
-
-def _families(table: pd.DataFrame, column: str = "family") -> Iterator[tuple[int, str, pd.DataFrame]]:
-    for number, (name, rows) in enumerate(table.groupby(column, sort=False)):
-        yield number, str(name), rows
+_EARLY = 0.25  # share of the training in which all networks rise steeply, and which an axis need not show
 
 
 def training_speed(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
-    """Accuracy against training steps, trials seen and training seconds; one row of panels per family.
+    """Accuracy against training steps, trials seen and training seconds, the largest data size; a row for each panel.
 
     Where every step sees the same number of trials, a panel of trials would be that of steps once more: its axis then
-    lies above that panel instead.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        `lmrnn.curves.tables.training_speed`; the largest data size of each family is drawn.
-    stem : Path or str
-        Path of the figure without ending.
-    palette : str
-        ``okabe_ito`` or ``viridis``.
+    lies above that panel instead. A panel of a single network is left out where others compare several.
     """
     shown = largest_size(table)
-    each = shown.groupby("panel", sort=False).apply(_trials_per_step, include_groups=False)
-    labels = {x: label for x, label in _X_LABELS.items() if x != "trials" or each.isna().any()}
-    rows = shown["panel"].nunique()
-    with new_figure(WIDTH, (ROW + 0.25 * ("trials" not in labels)) * rows + 0.35, stem) as figure:
-        panels = figure.subplots(rows, len(labels), squeeze=False, sharey=True)
-        for i, name, part in _families(shown, "panel"):
-            for axes, (x, label) in zip(panels[i], labels.items(), strict=True):
-                _draw_courses(axes, part, x, palette)
+    several = shown.groupby("panel_id")["connectivity_id"].transform("nunique") > 1
+    alone = shown.loc[~several, "panel"].unique() if several.any() else []
+    shown = shown[several] if several.any() else shown
+    panels = list(shown.groupby("panel_id", sort=False))
+    each = {panel: _trials_per_step(part) for panel, part in panels}
+    labels = {x: label for x, label in _X_LABELS.items() if x != "trials" or np.isnan(list(each.values())).any()}
+    styles = styles_of(shown, palette)
+    row = (ROW if len(panels) < 4 else 0.85 * ROW) + 0.25 * ("trials" not in labels)
+    with new_figure(WIDTH, row * len(panels) + 0.35, stem) as figure:
+        grid = figure.subplots(len(panels), len(labels), squeeze=False, sharey="row")
+        for line, (panel, part) in zip(grid, panels, strict=True):
+            accuracy_axis(line[0], "validation decision accuracy", *_focus(part))
+            for axes, (x, label) in zip(line, labels.items(), strict=True):
+                _draw_courses(axes, part, x, styles)
                 axes.set_xlabel(label)
-            accuracy_axis(panels[i, 0], "validation decision accuracy")
-            panels[i, 0].set_title(name, loc="left")
-            side_legend(panels[i, -1])
+            title(line[0], str(part["panel"].iloc[0]))
+            side_legend(line[-1])
             if "trials" not in labels:
-                _trials_above(panels[i, 0], float(each[name]))
-        note(
-            figure,
-            f"mean over {seeds_text(shown)}; {SEEDS_NOTE}; diverged: 0\n{_RATE_NOTE}",
-        )
+                _trials_above(line[0], each[panel])
+        left_out = f"\nof a single network, in the table only: {'; '.join(alone)}" if len(alone) else ""
+        note(figure, f"mean over {seeds_text(shown)}; {SEEDS_NOTE}; diverged: 0\n{_RATE_NOTE}{left_out}")
+
+
+def _focus(part: pd.DataFrame) -> tuple[float, float]:
+    """Limits of an axis, in tenths, that shows where the networks' accuracies part: without their steep common rise."""
+    late = part[part["step"] >= _EARLY * part["step"].max()]
+    ends = late[["low", "high", "decision_accuracy"]].to_numpy()
+    low, high = np.floor(10 * np.nanmin(ends)) / 10, np.ceil(10 * np.nanmax(ends)) / 10
+    low = 0.0 if low < 0.3 else low  # little would be gained
+    return (low, high) if high - low >= 0.1 else (max(high - 0.1, 0.0), max(high, 0.1))
 
 
 def _trials_per_step(part: pd.DataFrame) -> float:
@@ -88,16 +88,18 @@ def _trials_above(axes: Axes, each: float) -> None:
     above.set_xlabel(_X_LABELS["trials"])
 
 
-def _draw_courses(axes: Axes, part: pd.DataFrame, x: str, palette: str) -> None:
+def _draw_courses(axes: Axes, part: pd.DataFrame, x: str, styles: dict[str, Style]) -> None:
     """One line per connectivity, with its interval as a band."""
-    for _, line in part.groupby("connectivity", sort=False):
-        style = row_style(line.iloc[0], palette)
-        look: dict[str, Any] = {"linestyle": style.dashes, "color": style.colour, "label": describe(line.iloc[0])}
-        axes.plot(line[x], line["decision_accuracy"], **look)
+    for network, line in part.groupby("connectivity_id", sort=False):
+        style = styles[str(network)]
+        axes.plot(
+            line[x], line["decision_accuracy"], linestyle=style.dashes, color=style.colour, label=describe(line.iloc[0])
+        )
         if line["low"].notna().all():
             axes.fill_between(line[x], line["low"], line["high"], color=style.colour, alpha=0.15, linewidth=0)
-    draw_baseline(axes, part["always_fixate"].iloc[0])
-    axes.set_xlim(left=0)
+    draw_references(axes, part)
+    # networks whose every training ended at its first step have no extent
+    axes.set_xlim(0, part[x].max() if part[x].max() > 0 else 1)
     axes.xaxis.set_major_locator(few_ticks())
     axes.xaxis.set_major_formatter(short_number)
 
@@ -105,23 +107,16 @@ def _draw_courses(axes: Axes, part: pd.DataFrame, x: str, palette: str) -> None:
 def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
     """Test accuracy against training trials per task, one panel per family.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        `lmrnn.curves.tables.data_efficiency`; families of a single data size are left out where others have several.
-    stem : Path or str
-        Path of the figure without ending.
-    palette : str
-        ``okabe_ito`` or ``viridis``.
+    Families of a single data size are left out where others have several.
     """
-    several = table.groupby("family")["trials_per_task"].transform("nunique") > 1
+    several = table.groupby("family_id")["trials_per_task"].transform("nunique") > 1
     table = table[several] if several.any() else table
-    rows = table["family"].nunique()
-    with new_figure(WIDTH * 0.75, 2.4 * rows + 0.35, stem) as figure:
-        panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
-        for i, name, part in _families(table):
-            _draw_efficiency(panels[i], part, palette)
-            panels[i].set_title(name, loc="left")
+    families = list(table.groupby("family_id", sort=False))
+    styles = styles_of(table, palette)
+    with new_figure(WIDTH * 0.75, 2.4 * len(families) + 0.35, stem) as figure:
+        for axes, (_, part) in zip(figure.subplots(len(families), 1, squeeze=False)[:, 0], families, strict=True):
+            _draw_efficiency(axes, part, styles)
+            title(axes, str(part["family"].iloc[0]), 60)
         note(
             figure,
             f"mean over {seeds_text(table)}; {SEEDS_NOTE}\na diverged cell counts as 0; "
@@ -129,10 +124,12 @@ def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe
         )
 
 
-def _draw_efficiency(axes: Axes, part: pd.DataFrame, palette: str) -> None:
-    for _, line in part.groupby("connectivity", sort=False):
+def _draw_efficiency(axes: Axes, part: pd.DataFrame, styles: dict[str, Style]) -> None:
+    top = np.nanmax(part[["high", "test_decision_accuracy"]].to_numpy())
+    accuracy_axis(axes, "test decision accuracy", 0, max(np.ceil(10 * top) / 10, 0.1))
+    for network, line in part.groupby("connectivity_id", sort=False):
         line = line.sort_values("trials_per_task")
-        style, first = row_style(line.iloc[0], palette), line.iloc[0]
+        style, first = styles[str(network)], line.iloc[0]
         lost = f", {line['diverged'].sum()} diverged" if line["diverged"].sum() else ""
         axes.errorbar(
             line["trials_per_task"],
@@ -144,8 +141,7 @@ def _draw_efficiency(axes: Axes, part: pd.DataFrame, palette: str) -> None:
             elinewidth=0.8,
             label=f"{first['connectivity']} ({percent(first['density'])}), n={line['seeds'].min()}{lost}",
         )
-    draw_baseline(axes, part["always_fixate"].iloc[0])
-    accuracy_axis(axes, "test decision accuracy")
+    draw_references(axes, part)
     axes.set_xscale("log")
     sizes = np.sort(part["trials_per_task"].unique())
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])

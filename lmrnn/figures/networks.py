@@ -5,61 +5,65 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from lmrnn.claims.rotation import FEW_TRIALS
-from lmrnn.figures.style import WIDTH, empty_figure, new_figure, note, style_of
+from lmrnn.figures.style import WIDTH, empty_figure, new_figure, note, style_of, title
 from lmrnn.figures.text import seeds_text
-from lmrnn.tasks import parse
+from lmrnn.tasks import POSITIONS, parse
 
-_CLUSTERS = [*matplotlib.colormaps["tab20"].colors, *matplotlib.colormaps["tab20b"].colors]
-_SILENT = (0.93, 0.93, 0.93)
+# Paul Tol's muted colours, told apart by colour-blind readers; no more than these can be: smaller clusters share a grey
+_CLUSTERS = ("#332288", "#88CCEE", "#DDCC77", "#CC6677", "#117733", "#AA4499", "#44AA99", "#999933", "#882255")
+_SMALL = "#777777"
+_SILENT = "#EDEDED"
 _TASK_LABELS = 60  # up to so many tasks are named on an axis
 
 
 def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
-    """Sheet of each network with its units coloured by cluster.
-
-    Parameters
-    ----------
-    units, clusters : pandas.DataFrame
-        From `lmrnn.analysis.tables.analyse_study`.
-    stem : Path or str
-        Path of the figure without ending.
-    """
+    """Sheet of each network with its units coloured by cluster, from the tables units and clusters."""
     placed = units[units["row"] >= 0] if len(units) else units
     if placed.empty:
         empty_figure(stem, "no network on a sheet")
         return
-    networks = list(placed.groupby("connectivity", sort=False))
+    networks = list(placed.groupby("connectivity_id", sort=False))
     with new_figure(WIDTH, WIDTH / 4 + 1.0, stem) as figure:
         panels = figure.subplots(1, max(4, len(networks)), squeeze=False)[0]
         for axes in panels[len(networks) :]:
             axes.set_axis_off()
-        for axes, (name, part) in zip(panels, networks, strict=False):
+        for axes, (network, part) in zip(panels, networks, strict=False):
             _draw_sheet(axes, part)
-            row = clusters[(clusters["connectivity"] == name) & (clusters["seed"] == part["seed"].iloc[0])].iloc[0]
+            row = clusters[(clusters["connectivity_id"] == network) & (clusters["seed"] == part["seed"].iloc[0])].iloc[
+                0
+            ]
             axes.set_title(
-                f"{name}: {row['clusters']} clusters\nneighbours alike {_percent(row['sheet_share'])}\n"
+                f"{row['connectivity']}: {row['clusters']} clusters\nneighbours alike {_percent(row['sheet_share'])}\n"
                 f"by chance {_percent(row['sheet_chance'])} (p = {row['sheet_p']:.2g})"
             )
         note(
             figure,
-            f"one network each (seed {placed['seed'].iloc[0]}), coloured by cluster of task variance (grey: inactive)\n"
+            f"one network each ({_seeds(placed)}), coloured by cluster of task variance: the nine largest; dark grey: "
+            "smaller ones; light grey: inactive\n"
             "number of clusters: best silhouette of k-means; chance: clusters permuted among active units",
         )
 
 
 def _draw_sheet(axes: Axes, part: pd.DataFrame) -> None:
     grid = part.pivot(index="row", columns="column", values="cluster").to_numpy()
-    colours = ListedColormap([_SILENT, *(_CLUSTERS[i % len(_CLUSTERS)] for i in range(max(grid.max() + 1, 1)))])
+    by_size = np.argsort(-np.bincount(grid[grid >= 0], minlength=max(grid.max() + 1, 1)), kind="stable")
+    colour = {cluster: _CLUSTERS[rank] if rank < len(_CLUSTERS) else _SMALL for rank, cluster in enumerate(by_size)}
+    colours = ListedColormap([_SILENT, *(colour[cluster] for cluster in range(len(by_size)))])
     axes.imshow(grid + 1, cmap=colours, vmin=-0.5, vmax=grid.max() + 1.5, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
+
+
+def _seeds(table: pd.DataFrame) -> str:
+    """Which seeds the networks have that are shown."""
+    seeds = sorted(table["seed"].unique())
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(str(seed) for seed in seeds)}"
 
 
 def _percent(share: float) -> str:
@@ -67,36 +71,28 @@ def _percent(share: float) -> str:
 
 
 def tuning(table: pd.DataFrame, units: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
-    """Normalised task variance of every active unit, ordered by cluster, one panel per network.
-
-    Parameters
-    ----------
-    table, units : pandas.DataFrame
-        ``tuning`` and ``units`` of `lmrnn.analysis.tables.analyse_study`.
-    stem : Path or str
-        Path of the figure without ending.
-    """
+    """Normalised task variance of every active unit, by cluster, a panel per network; tables tuning and units."""
     if table.empty:
         empty_figure(stem, "no network to look into")
         return
     tasks = list(table["task"].unique())
-    networks = list(table.groupby("connectivity", sort=False))
+    networks = list(table.groupby("connectivity_id", sort=False))
     height = 0.118 * len(tasks) + 1.3 if len(tasks) <= _TASK_LABELS else 7.5
     with new_figure(WIDTH, height, stem) as figure:
         panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
-        for axes, (name, part) in zip(panels, networks, strict=True):
-            order = units[(units["connectivity"] == name) & units["active"]].sort_values(["cluster", "unit"])
+        for axes, (network, part) in zip(panels, networks, strict=True):
+            order = units[(units["connectivity_id"] == network) & units["active"]].sort_values(["cluster", "unit"])
             grid = part.pivot_table(index="task", columns="unit", values="variance", sort=False, aggfunc="first")
             image = axes.imshow(
                 grid[order["unit"]], cmap="cividis", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
             )
             for edge in np.flatnonzero(np.diff(order["cluster"])) + 0.5:
                 axes.axvline(edge, color="w", linewidth=0.5)
-            axes.set_title(name, loc="left")
+            title(axes, str(part["connectivity"].iloc[0]), 24)
             axes.set_xlabel("active unit, by cluster")
             axes.set_yticks(*_task_ticks(tasks))
         figure.colorbar(image, ax=list(panels), label="normalised task variance", shrink=0.8, aspect=30)
-        note(figure, f"one network each (seed {table['seed'].iloc[0]}); white lines between clusters")
+        note(figure, f"one network each ({_seeds(table)}); white lines between clusters")
 
 
 def _task_ticks(tasks: list[str]) -> tuple[list[int], list[str]]:
@@ -106,31 +102,31 @@ def _task_ticks(tasks: list[str]) -> tuple[list[int], list[str]]:
 
 
 def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
-    """Self-weights with their time constants, and how many units each task relies on, one row per network.
-
-    Parameters
-    ----------
-    units, table : pandas.DataFrame
-        ``units`` and ``tuning`` of `lmrnn.analysis.tables.analyse_study`.
-    stem : Path or str
-        Path of the figure without ending.
-    """
+    """Self-weights with their time constants, and how many units each task relies on, a row per network."""
     if units.empty:
         empty_figure(stem, "no network to look into")
         return
     kinds = [kind for kind in ("autapse", "local") if (units["kind"] == kind).any()] or [units["kind"].iloc[0]]
     with new_figure(WIDTH, 2.3 * len(kinds) + 0.4, stem) as figure:
         panels = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=[1, 1.4], sharex="col", sharey="col")
-        bins = np.histogram_bin_edges(units.loc[units["kind"].isin(kinds), "self_weight"], 30)
+        bins = _bins(units.loc[units["kind"].isin(kinds), "self_weight"].to_numpy(dtype=float))
         for (left, right), kind in zip(panels, kinds, strict=True):
             own, lost = units[units["kind"] == kind], table[table["kind"] == kind]
             _draw_self_weights(left, own, kind, bins)
             _draw_losses(right, lost, kind)
         note(
             figure,
-            f"one network each (seed {units['seed'].iloc[0]}); a unit serves a task if accuracy falls by a point\n"
+            f"one network each ({_seeds(units)}); a unit serves a task if accuracy falls by a point\n"
             "or more when it no longer reaches the readout; dashed: weight 1, an integrator; beyond it activity grows",
         )
+
+
+def _bins(weights: np.ndarray) -> np.ndarray:
+    """30 equal bins around all weights that are finite, of some width also where all are equal."""
+    weights = weights[np.isfinite(weights)]
+    low, high = (weights.min(), weights.max()) if len(weights) else (0.0, 1.0)
+    least = max(1e-6 * max(abs(low), abs(high)), 1e-9)  # bins must be more than rounding apart
+    return np.linspace(low - least, high + least, 31)
 
 
 def _draw_self_weights(axes: Axes, own: pd.DataFrame, kind: str, bins: np.ndarray) -> None:
@@ -151,6 +147,7 @@ def _draw_losses(axes: Axes, lost: pd.DataFrame, kind: str) -> None:
     if len(serving) <= 24:
         axes.set_xticks(range(len(serving)), serving.index, rotation=90)
         return
+    # names would touch: groups of tasks are named
     groups = [_group(task) for task in serving.index]
     starts = [0, *(i for i in range(1, len(groups)) if groups[i] != groups[i - 1]), len(groups)]
     for first, last in pairwise(starts):
@@ -170,34 +167,26 @@ _TURNING = {"seq": "seq tasks, decision", "int": "int tasks (reach), delay", "no
 
 
 def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
-    """States during the decision of a seq task in their principal plane, and the angle advanced per time step.
-
-    Parameters
-    ----------
-    planes, rotation : pandas.DataFrame
-        From `lmrnn.analysis.tables.analyse_study`.
-    stem : Path or str
-        Path of the figure without ending.
-    """
+    """States in the decision of a seq task in their principal plane, and the angle advanced per time step."""
     if planes.empty or rotation.empty:
         empty_figure(stem, "no seq task: nothing to turn")
         return
-    networks = list(planes.groupby("connectivity", sort=False))
+    networks = list(planes.groupby("connectivity_id", sort=False))
     with new_figure(WIDTH, 4.9, stem) as figure:
         upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.25])
         panels = upper.subplots(1, max(4, len(networks)), squeeze=False)[0]
         for axes in panels[len(networks) :]:
             axes.set_axis_off()
-        for axes, (name, part) in zip(panels, networks, strict=False):
+        for axes, (_, part) in zip(panels, networks, strict=False):
             image = _draw_plane(axes, part)
-            axes.set_title(f"{name}, {part['task'].iloc[0]}", loc="left")
+            title(axes, f"{part['connectivity'].iloc[0]}, {part['task'].iloc[0]}", 24)
         bar = upper.colorbar(image, ax=list(panels), label="position to report", shrink=0.8, aspect=20)
         bar.set_ticks([0, 4, 8, 12])
         _draw_advances(lower.subplots(1, 1), rotation)
-        seeds = rotation.groupby("connectivity")["seed"].nunique().rename("seeds").to_frame()
+        seeds = rotation.groupby("connectivity_id")["seed"].nunique().rename("seeds").to_frame()
         note(
             figure,
-            f"above: one network of each kind (seed {planes['seed'].iloc[0]}), some trials, all time steps of the "
+            f"above: one network of each kind ({_seeds(planes)}), some trials, all time steps of the "
             "decision\n"
             f"below: mean over tasks, a point for each of {seeds_text(seeds)}; open: trials answered right throughout\n"
             "dashed: the target's angle",
@@ -221,17 +210,17 @@ def _draw_plane(axes: Axes, part: pd.DataFrame) -> object:
 
 def _draw_advances(axes: Axes, rotation: pd.DataFrame) -> None:
     """Angle advanced per time step, by seed, for each network and kind of task; the target's as a dashed line."""
-    step, place, ticks = 360 / 16, 0, []
+    step, place, ticks = 360 / POSITIONS, 0, []
     for what, part in sorted(rotation.groupby("what"), key=lambda one: list(_TURNING).index(str(one[0]))):
         first = place
-        for (name, kind), own in part.groupby(["connectivity", "kind"], sort=False):
+        for (_, kind), own in part.groupby(["connectivity_id", "kind"], sort=False):
             style = style_of(str(kind), 3.0 if kind == "local" else float("nan"))
             shares = own.groupby("seed")["share"].mean() * step
             axes.plot([place] * len(shares), shares, style.marker, color=style.colour, alpha=0.8)
             if what != "none" and "right_share" in own:
                 right = own[own["right_trials"] >= FEW_TRIALS].groupby("seed")["right_share"].mean() * step
                 axes.plot([place + 0.25] * len(right), right, style.marker, color=style.colour, markerfacecolor="none")
-            ticks.append((place, str(name)))
+            ticks.append((place, str(own["connectivity"].iloc[0])))
             place += 1
         axes.text((first + place - 1) / 2, 1.02, _TURNING[str(what)], transform=axes.get_xaxis_transform(), ha="center")
         place += 0.6

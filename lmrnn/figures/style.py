@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,17 +72,7 @@ _RC = {
 
 @dataclass(frozen=True)
 class Style:
-    """How one connectivity is drawn, the same in every figure.
-
-    Parameters
-    ----------
-    colour : str or tuple
-        Matplotlib colour.
-    dashes : str or tuple
-        Matplotlib line style.
-    marker : str
-        Matplotlib marker.
-    """
+    """How one connectivity is drawn, the same in every figure: Matplotlib colour, line style and marker."""
 
     colour: Any
     dashes: Any
@@ -130,25 +121,29 @@ def row_style(row: pd.Series, palette: str) -> Style:
     return Style(colour, _pick(label[::-1], _OTHER_DASHES), style.marker)
 
 
+def styles_of(table: pd.DataFrame, palette: str) -> dict[str, Style]:
+    """Style of each connectivity of a table by its connectivity_id, no two alike: settings that no colour, dashes or
+    marker stand for (a share rewired, edges joined) still make another line.
+    """
+    found: dict[str, Style] = {}
+    first = table.drop_duplicates("connectivity_id").sort_values(["connectivity", "connectivity_id"])
+    for _, row in first.iterrows():
+        style = row_style(row, palette)
+        known = {(str(one.colour), str(one.dashes)) for one in found.values()}
+        others = zip((style.dashes, *_OTHER_DASHES), (style.marker, *_OTHER_MARKERS), strict=False)
+        options = [Style(style.colour, dashes, marker) for dashes, marker in others]
+        free = (one for one in options if (str(one.colour), str(one.dashes)) not in known)
+        found[str(row["connectivity_id"])] = next(free, style)
+    return found
+
+
 @contextmanager
 def new_figure(
     width: float, height: float, stem: Path | str, formats: tuple[str, ...] = ("png", "svg")
 ) -> Iterator[Figure]:
-    """A figure that is written as PNG and SVG when the block ends.
+    """A figure, in inches at printed size, that is written as PNG and SVG beside the stem when the block ends.
 
-    Parameters
-    ----------
-    width, height : float
-        Inches at printed size.
-    stem : Path or str
-        Path without ending.
-    formats : tuple of str
-        Endings of the files, each written whole or not at all. The same figure gives the same bytes.
-
-    Yields
-    ------
-    matplotlib.figure.Figure
-        To be drawn on; laid out so that nothing overlaps.
+    Laid out so that nothing overlaps; each file is written whole or not at all, the same figure gives the same bytes.
     """
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_RC, "backend": "agg"}):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -162,77 +157,54 @@ def new_figure(
 
 
 def note(figure: Figure, text: str) -> None:
-    """Write under a figure what its reader must know.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    text : str
-        One or two lines.
-    """
+    """Write under a figure, in a few lines, what its reader must know."""
     figure.supxlabel(text, fontsize=7, x=0.01, ha="left", color="0.25")
 
 
-def accuracy_axis(axes: Axes, label: str) -> None:
-    """Make a y axis that shows accuracies from 0 to 1.
+def title(axes: Axes, text: str, width: int = 90) -> None:
+    """Write a panel's name above its left edge, in several lines where it is long."""
+    axes.set_title(textwrap.fill(text, width), loc="left")
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        The panel.
-    label : str
-        What is measured.
-    """
-    axes.set_ylim(0, 1.02)
-    axes.set_yticks(np.linspace(0, 1, 6))
+
+def accuracy_axis(axes: Axes, label: str, low: float = 0.0, high: float = 1.0) -> None:
+    """Make a y axis that shows accuracies between two of 0, .1 ... 1, by default all."""
+    axes.set_ylim(low, high + 0.02 * (high - low))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_ylabel(label)
 
 
-def draw_baseline(axes: Axes, value: float) -> None:
-    """Draw the accuracy of always answering fixate, if it is known.
+def draw_references(axes: Axes, part: pd.DataFrame) -> None:
+    """Draw what always answering fixate reaches, and the ideal observer (columns always_fixate, ideal), where known.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        The panel.
-    value : float
-        Accuracy, 0 .. 1, or NaN.
+    One that lies outside of the axis is named at its edge.
     """
-    if np.isfinite(value):
-        axes.axhline(value, color="0.6", linewidth=0.8, linestyle=(0, (1, 2)), label="always fixate", zorder=0)
+    low, high = axes.get_ylim()
+    for column, name, dots in (
+        ("always_fixate", "always fixate", (0, (1, 2))),
+        ("ideal", "ideal observer", (0, (4, 2))),
+    ):
+        value = float(part[column].iloc[0]) if column in part else np.nan
+        if low <= value <= high:
+            axes.axhline(value, color="0.6", linewidth=0.8, linestyle=dots, label=name, zorder=0)
+        elif np.isfinite(value):
+            place, aside, arrow = ((0.99, 0.01), "bottom", "↓") if value < low else ((0.99, 0.99), "top", "↑")
+            axes.text(
+                *place, f"{arrow} {name} {value:.2f}", transform=axes.transAxes, ha="right", va=aside, color="0.4"
+            )
 
 
 def side_legend(axes: Axes) -> None:
-    """Put the legend to the right of a panel, so that it covers nothing.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        The rightmost panel of a row.
-    """
+    """Put the legend to the right of a row's last panel, so that it covers nothing."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0, handlelength=2.2, labelspacing=0.35)
 
 
 def few_ticks() -> MaxNLocator:
-    """Ticks for a narrow panel.
-
-    Returns
-    -------
-    matplotlib.ticker.MaxNLocator
-        At most five.
-    """
+    """At most five ticks, for a narrow panel."""
     return MaxNLocator(4)
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten, as far as they fit.
-
-    Parameters
-    ----------
-    axis : matplotlib.axis.Axis
-        The axis.
-    """
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten, as far as they fit."""
     across = axis.axis_name == "x"  # where labels stand side by side
     axis.set_major_locator(LogLocator(subs=(1.0,) if across else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(short_number))
@@ -240,14 +212,6 @@ def plain_log_ticks(axis: Axis) -> None:
 
 
 def empty_figure(stem: Path | str, reason: str) -> None:
-    """A figure that says why there is nothing to draw (a workflow's output must exist).
-
-    Parameters
-    ----------
-    stem : Path or str
-        Path of the figure without ending.
-    reason : str
-        What it says.
-    """
+    """A figure that says why there is nothing to draw: a workflow's output must exist."""
     with new_figure(WIDTH / 2, 1.2, stem) as figure:
         figure.text(0.5, 0.5, reason, ha="center", va="center", fontsize=8)

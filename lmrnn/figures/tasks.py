@@ -9,31 +9,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from lmrnn.figures.style import WIDTH, new_figure, note
-from lmrnn.figures.text import largest_size, seeds_text
+from lmrnn.curves.comparison import largest_size
+from lmrnn.figures.style import WIDTH, new_figure, note, title
+from lmrnn.figures.text import seeds_text
 
 _ROWS_PER_BLOCK = 44
 _FEW_COLUMNS = 14
 
 
 def task_accuracy(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
-    """Heat map of test accuracy, tasks by connectivity, one block of rows per family.
+    """Heat map of test accuracy, tasks by connectivity, a block of rows per panel of the largest data size.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        `lmrnn.curves.tables.task_accuracy`; the largest data size of each family is drawn.
-    stem : Path or str
-        Path of the figure without ending.
-    palette : str
-        Not used: accuracies have cividis, which colour-blind readers see as others do.
+    The palette is not used: accuracies have cividis, which colour-blind readers see as others do.
     """
     shown = largest_size(table)
-    maps = {str(name): accuracy_map(part) for name, part in shown.groupby("panel", sort=False)}
-    heights = [0.118 * min(len(grid), _ROWS_PER_BLOCK) + 1.25 for grid in maps.values()]
+    maps = [(str(part["panel"].iloc[0]), accuracy_map(part)) for _, part in shown.groupby("panel_id", sort=False)]
+    heights = [0.118 * min(len(grid), _ROWS_PER_BLOCK) + 1.25 for _, grid in maps]
     with new_figure(WIDTH, sum(heights) + 0.3, stem) as figure:
         parts = figure.subfigures(len(maps), 1, height_ratios=heights, squeeze=False)[:, 0]
-        for part, (name, grid) in zip(parts, maps.items(), strict=True):
+        for part, (name, grid) in zip(parts, maps, strict=True):
             _draw_heat_map(part, name, grid)
         note(
             figure,
@@ -43,25 +37,19 @@ def task_accuracy(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_i
 
 
 def accuracy_map(table: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies as a grid.
+    """One panel's accuracies as a grid: tasks in the order of the battery by connectivity.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One panel's rows of `lmrnn.curves.tables.task_accuracy`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows: tasks in the order of the battery; columns: always fixate (where known), then connectivities.
+    Before them stands what always fixating reaches, after them the ideal observer (column ideal), where known.
     """
-    grid = table.pivot_table(
-        index=["position", "task"], columns="connectivity", values="test_decision_accuracy", sort=False
-    )
-    grid = grid.sort_index(level="position").droplevel("position")
-    fixate = table.drop_duplicates("position").sort_values("position")["always_fixate"].to_numpy(dtype=float)
-    if np.isfinite(fixate).all():
-        grid.insert(0, "always fixate", fixate)
+    accuracy = "test_decision_accuracy"
+    grid = table.pivot(index=["position", "task"], columns="connectivity_id", values=accuracy)
+    labels = table.drop_duplicates("connectivity_id").set_index("connectivity_id")["connectivity"]
+    grid = grid[list(labels.index)].sort_index(level="position").droplevel("position").set_axis(list(labels), axis=1)
+    tasks = table.drop_duplicates("position").sort_values("position")
+    for place, column, name in ((0, "always_fixate", "always fixate"), (grid.shape[1] + 1, "ideal", "ideal observer")):
+        known = tasks[column].to_numpy(dtype=float) if column in tasks else np.array([np.nan])
+        if np.isfinite(known).all():
+            grid.insert(min(place, grid.shape[1]), name, known)
     return grid
 
 
@@ -79,7 +67,7 @@ def _draw_heat_map(part: FigureBase, name: str, grid: pd.DataFrame) -> None:
         axes.spines[:].set_visible(False)
         if blocks == 1 and block.shape[1] <= _FEW_COLUMNS:
             _write_values(axes, block)
-    panels[0].set_title(name, loc="left")
+    title(panels[0], name)
     part.colorbar(image, ax=list(panels), label="test decision accuracy", shrink=0.8, aspect=30)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
 
 from lmrnn.errors import ConfigError
 from lmrnn.figures.style import WIDTH, new_figure
@@ -17,27 +18,10 @@ _FIXATE = -3  # where "fixate" is drawn, below the positions on the ring
 
 
 def draw_trial(task: str, path: Path | str, seed: int = 0, dt: int = 100, definition: str = "corrected") -> None:
-    """Draw one trial of a task with its noise.
+    """Draw one trial of a task with its noise, to a file that ends in ``.png`` or ``.svg``.
 
-    Parameters
-    ----------
-    task : str
-        Name of a task.
-    path : Path or str
-        Picture to write; its ending, ``.png`` or ``.svg``, says in which format.
-    seed : int
-        Seed >= 0 of the trial.
-    dt : int
-        Time step in ms, a divisor of 100.
-    definition : str
-        ``corrected`` or ``released``.
-
-    Raises
-    ------
-    TaskNameError
-        On an unknown task.
-    ConfigError
-        On an unknown definition, a time step that does not divide 100, or another ending.
+    `dt` is the time step in ms, a divisor of 100. Raises TaskNameError on an unknown task, ConfigError on an unknown
+    definition, a time step that does not divide 100, or another ending.
     """
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
@@ -48,23 +32,9 @@ def draw_trial(task: str, path: Path | str, seed: int = 0, dt: int = 100, defini
 
 
 def draw_one(trials: Trials, trial: int, stem: Path | str, formats: tuple[str, ...] = ("png", "svg")) -> None:
-    """Draw one of several trials: observation as a heat map, the right answer below it, periods marked.
+    """Draw one of several rendered trials of a task: observation as a heat map, right answer below, periods marked.
 
-    Parameters
-    ----------
-    trials : Trials
-        Rendered trials of one task (`lmrnn.tasks.render` or `sample`).
-    trial : int
-        Which of them, 0 .. n-1.
-    stem : Path or str
-        Path of the figure without ending.
-    formats : tuple of str
-        Files to write: ``png``, ``svg``.
-
-    Raises
-    ------
-    IndexError
-        When there is no such trial.
+    Raises IndexError when there is no such trial.
     """
     if not 0 <= trial < len(trials):
         raise IndexError(f"trial {trial} of {len(trials)}")
@@ -73,24 +43,25 @@ def draw_one(trials: Trials, trial: int, stem: Path | str, formats: tuple[str, .
     with new_figure(WIDTH * 0.75, 4.4, stem, formats) as figure:
         heights = [stop - start for start, stop in _GROUPS.values()]
         panels = figure.subplots(4, 1, sharex=True, height_ratios=[*np.maximum(heights, 2), 12])
+        norm = TwoSlopeNorm(0, min(float(trials.observations[rows].min()), -0.05), 1)  # noise below 0 is seen too
         for axes, (name, (start, stop)) in zip(panels, _GROUPS.items(), strict=False):
-            image = _draw_channels(axes, name, trials.observations[rows, start:stop], end)
+            image = _draw_channels(axes, name, trials.observations[rows, start:stop], end, norm)
         _draw_target(panels[3], trials.labels[rows], end)
         for axes in panels:
             for period in trials.periods(trial)[1:]:
                 axes.axvline(dt * period.start, color="0.5", linewidth=0.6)
         _name_periods(panels[0], trials, trial)
         panels[3].set_xlabel("time (ms)")
-        figure.colorbar(image, ax=list(panels[:3]), label="input", shrink=0.7, aspect=30)
+        figure.colorbar(image, ax=list(panels[:3]), label="input", shrink=0.7, aspect=30, extend="max")
         title = f"{trials.task.name} ({trials.definition}), dt = {dt} ms"
         figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, weight="bold")
 
 
-def _draw_channels(axes: Axes, name: str, values: np.ndarray, end: float) -> object:
+def _draw_channels(axes: Axes, name: str, values: np.ndarray, end: float, norm: TwoSlopeNorm) -> object:
     """Heat map of some channels, values (T, channels), position 0 at the bottom."""
     channels = values.shape[1]
     image = axes.imshow(
-        values.T, origin="lower", aspect="auto", cmap="cividis", vmin=0, vmax=1, extent=(0, end, -0.5, channels - 0.5),
+        values.T, origin="lower", aspect="auto", cmap="PuOr_r", norm=norm, extent=(0, end, -0.5, channels - 0.5),
         interpolation="nearest",
     )  # fmt: skip
     axes.set_ylabel(name, rotation=0, ha="right", va="center")

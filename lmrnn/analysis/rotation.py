@@ -99,8 +99,8 @@ def rotations(
         rows, position = int_positions(run) if what == "int" else seq_positions(run)
         trial, answers = run.trial[rows], answers_of(network, run)
         first = np.flatnonzero(np.diff(trial, prepend=-1))
-        if len(np.unique(position[first] % POSITIONS)) < 3 or not np.any(run.states[rows]):
-            continue  # a silent network turns nothing
+        if len(np.unique(position[first] % POSITIONS)) < 3 or not np.any(run.states[rows]) or network.neurons < 2:
+            continue  # a silent network turns nothing, and one neuron spans no plane
         found = measure_rotation(run.states[rows], position, trial)
         names = ("advance", "target", "share", "coherence", "explained")
         since = np.arange(len(rows)) - np.repeat(first, np.diff(np.r_[first, len(rows)]))

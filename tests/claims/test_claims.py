@@ -192,7 +192,8 @@ def test_int_tasks_of_constant_delay_are_no_part_of_claim_3():
 
 def test_claim_4_compares_the_angle_advanced_with_the_target():
     rotation = pd.DataFrame(
-        {"panel": "p", "panel_id": "1", "tasks": 82, "kind": "local", "connectivity": "local-r3", "connectivity_id": "2", "seed": seed, "task": "goseqr",
+        {"panel": "p", "panel_id": "1", "tasks": 82, "kind": "local",
+         "connectivity": "local-r3", "connectivity_id": "2", "seed": seed, "task": "goseqr",
          "what": what, "share": share, "advance": 0.39 * share, "coherence": 0.9}
         for what, shares in {"seq": (0.95, 1.0, 1.05), "int": (0.1, 0.2, 0.0)}.items()
         for seed, share in enumerate(shares)
@@ -206,7 +207,8 @@ def test_claim_4_compares_the_angle_advanced_with_the_target():
 def test_claim_4_has_its_controls_and_decides_nothing_against_it_of_unsolved_tasks():
     def rotation(right):
         return pd.DataFrame(
-            {"panel": "p", "panel_id": "1", "tasks": 82, "kind": kind, "connectivity": f"{kind}-r3", "connectivity_id": kind, "seed": seed, "task": "goseqr",
+            {"panel": "p", "panel_id": "1", "tasks": 82, "kind": kind,
+             "connectivity": f"{kind}-r3", "connectivity_id": kind, "seed": seed, "task": "goseqr",
              "what": what, "share": share if what == "seq" else 0.0, "coherence": 0.9, "right_share": 1.0,
              "right_trials": right, "trials": 100, "answer_share": 0.7, "pattern_share": 0.8, "pattern_coherence": 0.9}
             for kind in ("local", "autapse")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmrnn.errors import ConfigError, DamagedFileError, UnwritableFileError, reason
-from lmrnn.files.removal import set_aside
+from lmrnn.files.removal import remove, set_aside
 from lmrnn.files.tables import check_table
 from lmrnn.study.grid import Cell
 from lmrnn.study.layout import Layout, Study
@@ -40,7 +40,14 @@ def take_up(
     if found:
         words = f"{found} files of results had times up to {ahead:,.0f} s ahead of this machine's clock"
         print(f"warning: {words}; they have the present time now", file=sys.stderr)
+    _miss_deleted(study, cells, Layout(config["results"]))
     return note_study(study, config, cells)
+
+
+def _miss_deleted(study: Study, cells: Sequence[Cell], layout: Layout) -> None:
+    """The file that stands for all cells goes where one of them is missing: what rests on it then needs them all."""
+    if study.trained.exists() and not all(layout.cell(cell.stem).exists() for cell in cells):
+        remove(study.trained)
 
 
 def take_study(path: Path | str, changes: bool) -> IO[str] | None:

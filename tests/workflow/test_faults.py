@@ -178,6 +178,5 @@ def test_a_sweep_names_a_damaged_cell_and_trains_only_it_again(undisturbed, tmp_
     assert "Delete it and run the same command again: only this cell is trained anew" in refused.stdout
     assert not (study.folder / TABLE).exists() or (study.folder / TABLE).read_bytes() == table
     path.unlink()
-    # asked for by its name: the table alone rests on the list of trained cells, which is there
-    assert study.run(str(path.relative_to(study.folder)), TABLE) == {victim}
+    assert study.run(TABLE) == {victim}
     pd.testing.assert_frame_equal(steady(study.folder / TABLE), steady(undisturbed.folder / TABLE))

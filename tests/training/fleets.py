@@ -114,8 +114,8 @@ def same_bits(one, other):
     return all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
 
 
-def run_fleet(made, device="cpu", **options):
-    """Train to the end; the results, and what went wrong, by place."""
+def run_fleet(made, device="cpu", checkpoints=None, **options):
+    """Train to the end; the results, and what went wrong, by place. `checkpoints` are files, one for each cell."""
     results, errors = {}, {}
     members = [
         Member(
@@ -123,6 +123,7 @@ def run_fleet(made, device="cpu", **options):
             TEST,
             lambda found, k=k: results.__setitem__(k, found),
             lambda error, k=k: errors.__setitem__(k, error),
+            checkpoint=checkpoints[k] if checkpoints else None,
             say=lambda line: None,
         )
         for k, one in enumerate(made)

@@ -153,22 +153,9 @@ def test_what_goes_wrong_with_one_cell_is_told_to_it_alone(tmp_path):
     (tmp_path / "file").write_text("")
     whole = run_fleet(trainings(CELLS[:4], steps=8))
 
-    results, errors = {}, {}
-    from lmrnn.training.fleet.member import Member
-    from lmrnn.training.fleet.train import train_fleet
-
-    members = [
-        Member(
-            one,
-            TEST,
-            lambda found, k=k: results.__setitem__(k, found),
-            lambda error, k=k: errors.__setitem__(k, error),
-            checkpoint=tmp_path / ("file/c.h5" if k == 2 else f"{k}.h5"),
-            say=lambda line: None,
-        )
-        for k, one in enumerate(made)
-    ]
-    train_fleet(Shape.of(made[0].spec, TASKS), members)
+    checkpoints = [tmp_path / ("file/c.h5" if k == 2 else f"{k}.h5") for k in range(4)]
+    found = run_fleet(made, checkpoints=checkpoints)
+    results, errors = found.results, found.errors
     assert sorted(results) == [0, 1, 3]
     assert list(errors) == [2]
     assert "file" in str(errors[2])

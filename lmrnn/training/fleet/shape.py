@@ -8,9 +8,6 @@ from typing import Any
 
 from lmrnn.tasks import CHANNELS, CLASSES
 
-# Above these a fleet brings nothing: its dense products of one cell alone fill a GPU, and cost what is not a synapse.
-MOST_NEURONS = 2048
-
 
 @dataclass(frozen=True)
 class Shape:

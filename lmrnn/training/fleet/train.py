@@ -15,8 +15,6 @@ from lmrnn.training.provenance import device_name
 from lmrnn.training.train import result, validate
 
 Arrivals = Callable[[int], Iterable[Member]]
-# beyond these a GPU is full: more cells in a fleet take as much longer as they are more
-MOST_PLACES = 256
 
 
 def nobody(room: int) -> Iterable[Member]:
@@ -74,7 +72,8 @@ def _alone(crew: Crew, member: Member, action: Callable[[], object]) -> None:
     try:
         action()
     except Exception as error:  # whatever it is, it is told where its cell is waited for
-        crew.leave(member)
+        if member in crew.members.values():  # it may have left by itself
+            crew.leave(member)
         member.failed(error)
 
 
@@ -98,17 +97,7 @@ def _end(crew: Crew) -> None:
             crew.leave(one)
             one.done(found)
 
-        _alone_or_gone(crew, member, finish)
-
-
-def _alone_or_gone(crew: Crew, member: Member, action: Callable[[], object]) -> None:
-    """As `_alone`, also for a member that has left by itself."""
-    try:
-        action()
-    except Exception as error:
-        if member in crew.members.values():
-            crew.leave(member)
-        member.failed(error)
+        _alone(crew, member, finish)
 
 
 def _save(crew: Crew, seconds: float) -> None:

@@ -86,7 +86,8 @@ step sees equally many) and seconds of training (evaluation not included), one l
 seeds and bootstrap 95% interval. A row of panels for each battery, layout and network size; where there are several
 data sizes, the largest. In the legend: density, best learning rate (the one of the highest mean final validation
 accuracy; * marks the smallest or largest rate tried), number of seeds. A training that diverged counts as accuracy
-0 from there on. Dotted: always fixate. The numbers, for all data sizes, are in ``curves/training_speed.csv``.""",
+0 from there on. Dotted, or with an arrow where it lies outside of the axis: always fixate. The numbers, for all
+data sizes, are in ``curves/training_speed.csv``.""",
     ),
     Entry(
         name="steps_to_threshold",
@@ -98,10 +99,12 @@ accuracy; * marks the smallest or largest rate tried), number of seeds. A traini
 accuracy first reaches the threshold named above each panel; between two evaluations the accuracy is taken as a
 straight line. Points are medians over seeds, bars their bootstrap 95% intervals. Each point is at the learning rate
 that reaches this threshold in the fewest steps (restricted mean over seeds: a seed that never gets there counts
-with the whole length of training); * marks a rate at the edge of those tried. Open triangles: fewer than half of
-the seeds get there; k/n is written beside where some do. Random and matched networks are drawn a little aside of
-the density that they share with others. Thresholds that no seed of any network reaches have no panel. The numbers
-are in ``curves/steps_to_threshold.csv``, those of every single cell, at every learning rate, in
+with the whole length of training); a ring marks a rate at the edge of those tried. Open triangles that point up: at
+most half of the seeds get there, drawn where their own training ends; k/n is written beside where some do. Other
+open marks: some seed is there before the first evaluation after the start, so that its time is interpolated;
+triangles that point down: before the first step. Random and matched networks are drawn a little aside of the
+density that they share with others. Thresholds that no seed of any network reaches have no panel. The numbers are
+in ``curves/steps_to_threshold.csv``, those of every single cell, at every learning rate, in
 ``curves/threshold_times.csv``.""",
     ),
     Entry(
@@ -115,7 +118,8 @@ are in ``curves/steps_to_threshold.csv``, those of every single cell, at every l
 again and again. Mean over seeds and bootstrap 95% interval; each connectivity at its best learning rate at each
 data size (highest mean final validation accuracy). A training that diverged counts as 0. Every size is trained for
 the same number of steps, and the accuracy is that of the last. Families of panels with a single size are left out
-where others have several. Dotted: always fixate. The numbers are in ``curves/data_efficiency.csv``.""",
+where others have several. Dotted, or with an arrow where it lies outside of the axis: always fixate. The numbers
+are in ``curves/data_efficiency.csv``.""",
     ),
     Entry(
         name="trials_to_threshold",
@@ -126,11 +130,12 @@ where others have several. Dotted: always fixate. The numbers are in ``curves/da
         caption="""\
 **Trials to threshold against density.** Training trials per task needed for a test decision accuracy at the
 threshold named above each panel: for each seed, the first data size that gets there, and between two sizes a
-straight line in the logarithm of the size. Points are medians over seeds, bars their bootstrap 95% intervals. Open
-triangles: fewer than half of the seeds get there with the largest data set; k/n is written beside where some do; ≤:
-the smallest data set is enough; * marks a best learning rate that is the smallest or largest tried at a size beside
-the crossing. Random and matched networks are drawn a little aside of the density that they share with others.
-Thresholds that no seed of any network reaches have no panel. The numbers are in ``curves/trials_to_threshold.csv``.""",
+straight line in the logarithm of the size. Points are medians over seeds, bars their bootstrap 95% intervals.
+Triangles that point up: at most half of the seeds get there with the largest data set; k/n is written beside where
+some do; that point down: the smallest data set is enough. A ring marks a best learning rate that is the smallest or
+largest tried at a size beside the crossing. Random and matched networks are drawn a little aside of the density
+that they share with others. Thresholds that no seed of any network reaches have no panel. The numbers are in
+``curves/trials_to_threshold.csv``.""",
     ),
     Entry(
         name="task_accuracy",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from lmrnn.tasks import CHANNELS
+from lmrnn.training import train as loop
 
 
 def trial(task, steps, decision, answer, rng):
@@ -73,3 +77,18 @@ def cell_spec(connectivity=None, network=None, **training):
             **training,
         },
     }
+
+
+@contextlib.contextmanager
+def told_to_stop(step):
+    """A training within gets SIGTERM after a step."""
+    take_step = loop.take_step
+
+    def interrupted(training):
+        take_step(training)
+        if training.step == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "take_step", interrupted)
+        yield

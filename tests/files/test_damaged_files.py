@@ -3,7 +3,6 @@
 import functools
 import io
 import shutil
-import signal
 from types import SimpleNamespace
 
 import h5py
@@ -17,11 +16,11 @@ from lmrnn.study.cells import read_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.training import checkpoint as checkpoints
-from lmrnn.training import train as loop
 from lmrnn.training.run import ensure_datasets, run_cell
 from lmrnn.training.state import Compute, Training
 from lmrnn.training.train import train
 from tests import fuzzing
+from tests.small_data import told_to_stop
 from tests.studies import TINY, merged
 from tests.training.test_train import assert_same
 
@@ -43,17 +42,8 @@ def good(tmp_path_factory):
     path, checkpoint = cell.path(folder), folder / "checkpoint.h5"
     sets = ensure_datasets(cell, folder)
     data = [sets[split] for split in ("train", "validation", "test")]
-    take_step = loop.take_step
-
-    def interrupted(self):
-        take_step(self)
-        if self.step == 4:
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "take_step", interrupted)
-        with pytest.raises(Interrupted):
-            train(cell.spec, *data, checkpoint, lambda line: None, Compute(path="reference"))
+    with told_to_stop(4), pytest.raises(Interrupted):
+        train(cell.spec, *data, checkpoint, lambda line: None, Compute(path="reference"))
     run_cell(cell, folder, CONFIG["compute"], io.StringIO())
     return SimpleNamespace(
         folder=folder,

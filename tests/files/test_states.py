@@ -22,8 +22,8 @@ from lmrnn.cli.main import main
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
-from lmrnn.training import train as loop
 from lmrnn.training.run import run_cell
+from tests.small_data import told_to_stop
 from tests.studies import TINY, merged
 from tests.training.test_train import assert_same
 
@@ -47,17 +47,8 @@ def study(tmp_path_factory):
         patch.chdir(whole)  # each command once: another user may not reach what Python imports at their first use
         for command in COMMANDS:
             main([*(word.format(second.stem) for word in command), "--config", "study.yaml"])
-    take_step = loop.take_step
-
-    def interrupted(self):
-        take_step(self)
-        if self.step == 4:
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "take_step", interrupted)
-        with pytest.raises(Exception, match="SIGTERM"):
-            run_cell(second, half / "results", config["compute"], io.StringIO())
+    with told_to_stop(4), pytest.raises(Exception, match="SIGTERM"):
+        run_cell(second, half / "results", config["compute"], io.StringIO())
     assert second.checkpoint(half / "results").exists()
     return half, (first, second), [read_cell(cell.path(whole / "results")) for cell in (first, second)]
 

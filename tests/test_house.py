@@ -14,12 +14,14 @@ MAY_IMPORT = {
     "submitit": set(),
     "matplotlib": {"figures"},
     "h5py": {"files", "datasets", "study", "training"},
-    "torch": {"networks", "datasets", "training", "analysis"},
+    "torch": {"networks", "datasets", "training", "analysis", "science"},
+    "scipy": {"science"},
+    "gymnasium": {"science"},
 }
 # Each package imports only from those before it: the way of the data, from the ground up.
 ORDER = (
     *("errors", "seeds", "files", "tasks", "datasets", "networks", "study", "training"),
-    *("curves", "analysis", "claims", "figures", "steps", "cli"),
+    *("curves", "analysis", "science", "claims", "figures", "steps", "cli"),
 )
 
 

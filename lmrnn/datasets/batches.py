@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmrnn.errors import ConfigError
 from lmrnn.seeds import stream
+from lmrnn.tasks import CHANNELS
 
 if TYPE_CHECKING:
     from lmrnn.datasets.generation import Dataset
@@ -95,6 +97,32 @@ def padded_batch(trials: TrialTensors, index: np.ndarray) -> Batch:
         lengths=tensor(length),
         decision=tensor(decision),
     )
+
+
+def plain_batch(
+    observations: Tensor | np.ndarray, rule: int | Tensor | np.ndarray | None, n_tasks: int, like: Tensor
+) -> Batch:
+    """Batch of trials of equal length given as plain arrays, of the type and on the device of the tensor `like`.
+
+    `observations` are (T, B, 33), or (T, 33) of one trial; `rule` is the task of all of them, of each trial (B,) or of
+    each time step (T, B). Every label is padding. Raises ConfigError where they do not fit each other or a network of
+    `n_tasks` tasks.
+    """
+    shown = torch.as_tensor(observations).to(like)
+    shown = shown[:, None] if shown.ndim == 2 else shown
+    if shown.ndim != 3 or shown.shape[-1] != CHANNELS or not shown.numel():
+        shape = tuple(np.shape(observations))
+        raise ConfigError(f"observations are of shape {shape}; allowed: (T, B, {CHANNELS}) or (T, {CHANNELS})")
+    steps, trials = shown.shape[:2]
+    rules = torch.as_tensor(-1 if rule is None else rule, device=like.device)
+    fits = tuple(rules.shape) in ((), (trials,), (steps, trials)) and not rules.is_floating_point()
+    if not fits or rules.min() < 0 or rules.max() >= n_tasks:
+        what = "none" if rule is None else f"{rule}" if rules.ndim == 0 else f"an array of shape {tuple(rules.shape)}"
+        allowed = f"tasks 0 to {n_tasks - 1}, one for all, for each trial ({trials},) or ({steps}, {trials})"
+        raise ConfigError(f"rule is {what}; allowed: {allowed}")
+    rules = rules.long().expand(steps, trials)
+    lengths = torch.full((trials,), steps, device=like.device)
+    return Batch(shown, rules, torch.full_like(rules, PADDING), lengths, torch.zeros_like(lengths))
 
 
 class Permutations:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,18 @@ PARAMETER_COLUMNS = {
 _WIDTH = {"durations": _PERIODS, "coherence": 4}
 
 
+class Trial(NamedTuple):
+    """One trial of a dataset: `observations` (T, 33) float32 and `labels` (T,) int8, views into the dataset; `rule`,
+    the channel of its `task`; the time step at which its `decision` begins.
+    """
+
+    observations: np.ndarray
+    labels: np.ndarray
+    rule: int
+    task: str
+    decision: int
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Trials in memory, task after task: those of task k are k * trials_per_task .. (k + 1) * trials_per_task - 1.
@@ -86,6 +98,15 @@ class Dataset:
     def n_trials(self) -> int:
         """Trials of all tasks together."""
         return len(self.start)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, trial: int) -> Trial:
+        """One trial; negative numbers count from the end. Raises IndexError where there is no such trial."""
+        at = range(len(self))[trial]
+        rule = int(self.task[at])
+        return Trial(*self.trial(at), rule, self.tasks[rule], int(self.decision[at]))
 
     def trial(self, trial: int) -> tuple[np.ndarray, np.ndarray]:
         """Observations (T, 33) and labels (T,) of one trial, as views."""

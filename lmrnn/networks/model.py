@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -104,13 +105,34 @@ class LMRNN(nn.Module):
         noise = torch.randn((steps, batch, self.neurons), generator=generator)
         return (noise * self.noise_scale).to(self.bias)
 
-    def forward(self, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-        """Logits (T, B, 17) of a batch, with gradients through autograd.
+    def forward(
+        self,
+        observations: Batch | Tensor | np.ndarray,
+        rule: int | Tensor | np.ndarray | None = None,
+        *,
+        initial_state: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor | np.ndarray:
+        """Logits (T, B, 17) of a batch, with gradients through autograd; or of plain arrays, without.
 
-        `initial_state` (B, N) is the state before the first time step, 0 if none is given; `noise` comes from
-        `draw_noise`.
+        Plain `observations` are (T, B, 33), or (T, 33) of one trial, whose logits are then (T, 17); `rule` is the task
+        (column of the rule weights) of all of them, of each trial (B,) or of each time step (T, B). Tensors give a
+        tensor with gradients, numpy arrays an array. `initial_state` (B, N) is the state before the first time step, 0
+        if none is given; `noise` comes from `draw_noise`. Raises ConfigError on shapes or rules that do not fit.
         """
-        return readout(self, unroll(self, batch, initial_state, noise))
+        if rule is None and not isinstance(observations, (Tensor, np.ndarray)):
+            return readout(self, unroll(self, observations, initial_state, noise))
+        from lmrnn.datasets.batches import plain_batch
+        from lmrnn.networks.paths import choose_path, get_path
+
+        batch = plain_batch(observations, rule, self.n_tasks, self.bias)
+        if plain := isinstance(observations, np.ndarray):
+            path = get_path(choose_path(self, self.bias.device))
+            logits = path.logits(self, batch, initial_state, noise)
+        else:
+            logits = readout(self, unroll(self, batch, initial_state, noise))
+        logits = logits if observations.ndim == 3 else logits[:, 0]
+        return logits.numpy(force=True) if plain else logits
 
 
 def unroll(network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None) -> Tensor:

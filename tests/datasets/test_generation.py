@@ -183,3 +183,15 @@ def test_paths_tell_specs_apart(tmp_path):
     ]
     assert len({one.path(tmp_path) for one in specs}) == len(specs)
     assert spec(20, 5).path(tmp_path) == tmp_path / "corrected-dt100/tasks20/train-trials5-seed0.h5"
+
+
+def test_a_dataset_is_a_sequence_of_its_trials():
+    made = generate(DatasetSpec("corrected", 100, ("go", "dms"), 3, "train", 0))
+    trials = list(made)
+    assert len(made) == len(trials) == 6
+    assert [(trial.task, trial.rule) for trial in trials] == [("go", 0)] * 3 + [("dms", 1)] * 3
+    assert np.array_equal(np.concatenate([trial.observations for trial in trials]), made.observations)
+    assert all((trial.labels[: trial.decision] == 0).all() for trial in trials)
+    assert made[-1].decision == made.decision[5]
+    with pytest.raises(IndexError):
+        made[6]

@@ -102,7 +102,9 @@ def test_gradients_agree_with_finite_differences(nonlinearity, leak):
             value, losses = flat[index].item(), []
             for shift in (1e-6, -1e-6):
                 flat[index] = value + shift
-                losses.append(reference.cross_entropy(net(batch, state, noise), batch.labels).item())
+                losses.append(
+                    reference.cross_entropy(net(batch, initial_state=state, noise=noise), batch.labels).item()
+                )
             flat[index] = value
             slope = (losses[0] - losses[1]) / 2e-6
             assert gradient[index].item() == pytest.approx(slope, rel=1e-5, abs=1e-8), (name, index)
@@ -233,3 +235,25 @@ def test_every_path_has_the_three_functions_and_an_unknown_one_is_refused():
     assert choose_path(net, "cpu") in PATHS
     with pytest.raises(ConfigError, match="reference"):
         choose_path(net, "cpu", "fastest")
+
+
+@pytest.mark.parametrize("leak", [1.0, 0.3])
+def test_plain_arrays_give_the_logits_of_the_batch_that_they_are(leak):
+    net, batch = network({"kind": "local", "radius": 2}, 9, leak=leak), random_batch()
+    expected = net(batch).detach().numpy()
+    plain = net(batch.observations.numpy(), batch.rule.numpy())
+    np.testing.assert_allclose(plain, expected, rtol=1e-5, atol=1e-6)
+    tensors = net(batch.observations, batch.rule)
+    assert tensors.requires_grad
+    np.testing.assert_allclose(tensors.detach(), expected, rtol=1e-5, atol=1e-6)
+    alone, of_each = net(batch.observations[:, 1].numpy(), 1), net(batch.observations.numpy(), np.array([0, 1, 0]))
+    np.testing.assert_allclose(alone, of_each[:, 1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rule"), [((3, 2, 32), 0), ((33,), 0), ((3, 2, 33), None), ((3, 2, 33), 99), ((3, 2, 33), [0, 0, 0])]
+)
+def test_plain_arrays_that_do_not_fit_are_refused_with_what_is_allowed(shape, rule):
+    net = network({"kind": "autapse"}, 4)
+    with pytest.raises(ConfigError, match="allowed"):
+        net(np.zeros(shape, np.float32), rule if not isinstance(rule, list) else np.array(rule))

@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from lmrnn.seeds import stream
 
@@ -19,11 +20,6 @@ CONFIDENCE = 0.95
 DRAWS = 2000
 BOOTSTRAP_SEED = 20230703
 _EXHAUSTIVE = 5
-# .975 quantiles of Student's t with 1, 2, ... degrees of freedom; the last serves beyond, where it is a little wide
-_T_975 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
 
 
 def resamples(n: int, draws: int = DRAWS) -> NDArray[np.int64]:
@@ -118,6 +114,50 @@ def crossing(x: Floats, y: Floats, threshold: float, logarithmic: bool = False) 
     return float(np.exp(place)) if logarithmic else float(place)
 
 
+def sustained_crossing(x: Floats, y: Floats, threshold: float, hold: float, limit: float) -> tuple[float, float, float]:
+    """Where a curve y at rising positions x, both (K,), reaches a threshold and stays for `hold` or to the end.
+
+    Three positions: the last measured one before it, its place on the straight line between both, the measured one from
+    which on the curve stays at or above the threshold. What happens between two evaluations nobody has seen: the true
+    place lies between the first and the third. A curve that never stays is censored: `limit`, `limit`, infinity. One
+    that is there from its first position on: 0, that position, that position. NaN in y counts as below.
+    """
+    x, above = np.asarray(x, dtype=float), np.asarray(y) >= threshold
+    for first in np.flatnonzero(above & ~np.append(False, above[:-1])):
+        if above[(x >= x[first]) & (x <= x[first] + hold)].all():
+            if first == 0:
+                return 0.0, float(x[0]), float(x[0])
+            place = crossing(x[first - 1 : first + 1], y[first - 1 : first + 1], threshold)
+            return float(x[first - 1]), place, float(x[first])
+    return float(limit), float(limit), float("inf")
+
+
+def area(steps: Floats, accuracy: Floats, budget: float) -> float:
+    """Area under a learning curve up to a budget > 0 of steps, over the budget: the mean accuracy while it is spent.
+
+    Straight lines between evaluations at rising steps, both (K,) with K >= 1 (of two at one step the curve jumps); the
+    first value holds before the first of them, the last beyond the last. Unlike the steps to a threshold it hardly
+    depends on how densely is evaluated.
+    """
+    steps, accuracy = np.asarray(steps, dtype=float), np.nan_to_num(np.asarray(accuracy, dtype=float))
+    inside = steps < budget
+    ends = np.interp((0.0, budget), steps, accuracy)
+    known = np.concatenate([[0.0], steps[inside], [budget]])
+    return float(np.trapezoid(np.concatenate([ends[:1], accuracy[inside], ends[1:]]), known) / budget)
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's adjusted p values, (rows,): a family of true null hypotheses is called at .05 in at most 5% of studies.
+
+    Source: S. Holm: A simple sequentially rejective multiple test procedure. Scand. J. Statist. 6(2), 1979.
+    """
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return adjusted
+
+
 def student_interval(values: Floats) -> tuple[float, float]:
     """Student's t 95% interval of a mean over seeds, (seeds,), which stays honest with few seeds.
 
@@ -128,5 +168,5 @@ def student_interval(values: Floats) -> tuple[float, float]:
     values = np.asarray(values, dtype=float)
     if len(values) < 2 or not np.isfinite(values).all():
         return float("nan"), float("nan")
-    half = _T_975[min(len(values) - 2, len(_T_975) - 1)] * values.std(ddof=1) / np.sqrt(len(values))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)

@@ -20,14 +20,8 @@ from lmrnn.tasks import Task, Trials, battery, draw, render
 
 @dataclass(frozen=True)
 class Run:
-    """A network's states on noise-free trials of one task.
-
-    Parameters
-    ----------
-    trials : Trials
-        n trials.
-    states : numpy.ndarray
-        (S, N) state after each of the S time steps, laid out as the trials' observations.
+    """A network's states (S, N) after each of the S time steps of n trials of one task, laid out as the trials'
+    observations.
     """
 
     trials: Trials
@@ -45,23 +39,7 @@ class Run:
 
 
 def restore_network(result: CellResult) -> LMRNN:
-    """The trained network of a cell.
-
-    Parameters
-    ----------
-    result : CellResult
-        With its weights.
-
-    Returns
-    -------
-    LMRNN
-        On the CPU.
-
-    Raises
-    ------
-    KeyError
-        When the result was read without its weights.
-    """
+    """The trained network of a cell, on the CPU; KeyError when the result was read without its weights."""
     spec = result.spec
     settings = dict(spec["network"])
     del settings["neurons"]  # the network's own number may be another
@@ -75,55 +53,36 @@ def restore_network(result: CellResult) -> LMRNN:
 
 
 def run_task(network: LMRNN, task: Task, rule: int, spec: dict, trials: int, seed: int = 0) -> Run:
-    """Run a network on noise-free trials of one task.
+    """Run a network on noise-free trials of a task at rule channel `rule`, drawn from a stream of their own.
 
-    Parameters
-    ----------
-    network : LMRNN
-        The network.
-    task : Task
-        The task.
-    rule : int
-        Its rule channel.
-    spec : dict
-        The cell's spec: definition and dt.
-    trials : int
-        How many trials, >= 1.
-    seed : int
-        Seed >= 0 of the trials; they are of a stream of their own.
-
-    Returns
-    -------
-    Run
-        Trials and states.
+    `spec` is the cell's, for its definition and dt.
     """
     rng = stream(seed, "analysis", task.name)
     made = render(task, draw(task, trials, rng, spec["dt"], spec["definition"]), spec["dt"], spec["definition"])
-    columns = {"start": made.start, "length": made.length, "task": np.full(trials, rule), "decision": made.decision}
+    return Run(made, run_trials(network, made, rule))
+
+
+def run_trials(network: LMRNN, made: Trials, rule: int, generator: torch.Generator | None = None) -> np.ndarray:
+    """States (S, N) of a network on rendered trials at rule channel `rule`, laid out as their observations.
+
+    With a `generator` the network's recurrent noise is drawn from it; without, there is none, as in every evaluation.
+    """
+    columns = {"start": made.start, "length": made.length, "task": np.full(len(made), rule), "decision": made.decision}
     tensors = TrialTensors(
         torch.from_numpy(made.observations),
         torch.from_numpy(made.labels),
         **{name: np.asarray(column, np.int64) for name, column in columns.items()},
         n_tasks=network.n_tasks,
     )
-    batch = padded_batch(tensors, np.arange(trials))
-    states = get_path(choose_path(network, "cpu")).states(network, batch).numpy()  # (T, n, N)
-    laid = np.concatenate([states[: made.length[i], i] for i in range(trials)])
-    return Run(made, laid)
+    batch = padded_batch(tensors, np.arange(len(made)))
+    noise = None if generator is None else network.draw_noise(*batch.labels.shape, generator)
+    states = get_path(choose_path(network, "cpu")).states(network, batch, noise=noise).numpy()  # (T, n, N)
+    return np.concatenate([states[:length, trial] for trial, length in enumerate(made.length)])
 
 
 def moments(trials: Trials) -> np.ndarray:
-    """What point of a trial each time step is: its period, and the time since the period's onset.
-
-    Parameters
-    ----------
-    trials : Trials
-        n trials.
-
-    Returns
-    -------
-    numpy.ndarray
-        (S,) equal for time steps to be compared; -1 in the fixation period, in which nothing differs yet.
+    """What point of a trial each time step is, (S,): equal for time steps of the same period that are equally long
+    after its onset, which are to be compared; -1 in the fixation period, in which nothing differs yet.
     """
     time = np.arange(len(trials.labels)) - np.repeat(trials.start, trials.length)
     bounds = np.repeat(trials.bounds, trials.length, axis=0)  # (S, periods + 1)
@@ -133,19 +92,6 @@ def moments(trials: Trials) -> np.ndarray:
 
 
 def answers_of(network: LMRNN, run: Run) -> np.ndarray:
-    """What the network answers at each time step.
-
-    Parameters
-    ----------
-    network : LMRNN
-        The network.
-    run : Run
-        Its states.
-
-    Returns
-    -------
-    numpy.ndarray
-        (S,) class of the largest output, 0 .. 16.
-    """
+    """What the network answers at each time step: the class of the largest output, 0 .. 16, (S,)."""
     readout, bias = network.readout.detach().numpy(), network.readout_bias.detach().numpy()
     return (run.states @ readout.T + bias).argmax(axis=1)

@@ -20,6 +20,8 @@ from lmrnn.cli.studies import choose
 from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.grid import Cell
+from lmrnn.study.moments import evaluation_count
+from lmrnn.study.since import with_defaults
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def cell_seconds(cell: Cell, cost: Cost) -> float:
         Seconds: its steps, its evaluations on the validation set, its test.
     """
     spec, training = cell.spec, cell.spec["training"]
-    evaluations = 1 + math.ceil(training["steps"] / training["evaluate_every"])
+    evaluations = evaluation_count(with_defaults(training))
     trials = len(cell.tasks) * (evaluations * spec["validation_trials"] + spec["test_trials"])
     return training["steps"] * cost.step + trials * cost.trial
 

@@ -159,4 +159,14 @@ def cells_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
     defaults = {**complete("network", {}), **complete("training", {})}
     shown = {key: value for key, value in defaults.items() if any(key in row for row in rows)}
-    return pd.DataFrame([{**row, **{key: row.get(key, value) for key, value in shown.items()}} for row in rows])
+    return pd.DataFrame([_with(row, shown) for row in rows])
+
+
+def _with(row: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the settings that some row has, those that it leaves out at their default before its status."""
+    missing = {key: value for key, value in shown.items() if key not in row}
+    filled: dict[str, Any] = {}
+    for key, value in row.items():
+        filled |= missing if key == "status" else {}
+        filled[key] = value
+    return {**filled, **missing}

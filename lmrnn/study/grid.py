@@ -174,8 +174,6 @@ def _cell_spec(
     network, training = _settings(config, "network", axes), _settings(config, "training", axes)
     where = f"{place}, {brief(connectivity)}"
     _check(where, validate_connectivity, connectivity, network["neurons"])
-    if training["layout"] != "stream":
-        del training["sequence_length"]  # without meaning there: two values of it are the same cell
     seed = seed + config["seed_offset"]
     return {
         "version": TRAINING_VERSION,
@@ -197,13 +195,22 @@ def _settings(config: Mapping[str, Any], section: str, axes: Mapping[str, Any]) 
     """One section of the configuration with the axes of the grid put in, as a spec holds it.
 
     A setting that came after the first version (``x-since`` in the schema) stands in a spec only where it is not at its
-    default, so that the cells of older versions stay the same cells; `lmrnn.study.config.complete` puts it back.
+    default, so that the cells of older versions stay the same cells; `lmrnn.study.config.complete` puts it back. One
+    without meaning beside another's value (``x-when``) is left out, so that two values of it are the same cell.
     """
     rules = schema()["properties"][section]["properties"]
-    settings = {key: axes.get(key, value) for key, value in config[section].items()}
-    # 1 and 1.0 are the same leak or learning rate, so they must be the same JSON
-    exact = {key: float(value) if rules[key].get("type") == "number" else value for key, value in settings.items()}
-    return {key: value for key, value in exact.items() if "x-since" not in rules[key] or value != rules[key]["default"]}
+    settings = {key: _exact(axes.get(key, value), rules[key]) for key, value in config[section].items()}
+    return {
+        key: value
+        for key, value in settings.items()
+        if all(settings[other] in values for other, values in rules[key].get("x-when", {}).items())
+        and ("x-since" not in rules[key] or value != rules[key]["default"])
+    }
+
+
+def _exact(value: Any, rule: Mapping[str, Any]) -> Any:
+    """A setting as a spec holds it: 1 and 1.0 are the same leak or learning rate, so they must be the same JSON."""
+    return float(value) if "number" in rule.get("type", ()) and not isinstance(value, str) else value
 
 
 def _expand_connectivity(entry: str | Mapping[str, Any], where: str) -> list[dict[str, Any]]:

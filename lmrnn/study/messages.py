@@ -19,7 +19,7 @@ _ALLOWED = {
     "minItems": lambda v: f"a list of at least {v}",
     "minLength": lambda v: f"at least {v} character(s)",
     "maxLength": lambda v: f"at most {v} characters",
-    "pattern": lambda v: f"text that matches {v}",
+    "pattern": lambda v: _words(v) or f"text that matches {v}",
     "not": lambda v: "a name other than " + ", ".join(v["enum"]),
 }
 _SETTINGS = ("network", "training")
@@ -40,9 +40,18 @@ def explain(error: jsonschema.ValidationError, source: Source, schema: Mapping[s
         allowed = _of_type(error, key)
     elif error.validator in _ALLOWED:
         allowed = _ALLOWED[error.validator](error.validator_value)
+        if isinstance(error.schema.get("type"), list):  # a number or a word
+            other = f"a number of {error.schema['minimum']} or more" if error.validator == "pattern" else ""
+            allowed += f", or {other or _words(error.schema['pattern'])}"
     else:
         allowed = error.schema.get("description", f"{error.validator} {error.validator_value}")
     return f"{source.where(key)} is {source.text(key, error.instance)}; allowed: {allowed}"
+
+
+def _words(pattern: str) -> str:
+    """The one word that a pattern matches, empty where it matches more."""
+    word = pattern.removeprefix("^").removesuffix("(?!\\n)$")
+    return word if word.isidentifier() else ""
 
 
 def _of_type(error: jsonschema.ValidationError, key: Key) -> str:
@@ -50,6 +59,8 @@ def _of_type(error: jsonschema.ValidationError, key: Key) -> str:
     kind, value = error.validator_value, error.instance
     if kind == "array":
         return "a list" if value is None or isinstance(value, dict) else f"a list, e.g. [{brief(value, True)}]"
+    if isinstance(kind, list):
+        kind = f"{kind[0]}, or {_words(error.schema['pattern'])}"
     if kind == "object":
         return f"keys with values: {', '.join(error.schema['properties'])}"
     allowed = f"of type {kind}" + (" (true or false)" if kind == "boolean" else "")

@@ -18,6 +18,8 @@ from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.errors import ResourceError, UnwritableFileError, advice, reason
 from lmrnn.networks import network_size
 from lmrnn.study.grid import Cell
+from lmrnn.study.moments import evaluation_count
+from lmrnn.study.since import with_defaults
 from lmrnn.tasks import CHANNELS, CLASSES
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
@@ -55,7 +57,7 @@ def cell_bytes(cell: Cell) -> tuple[int, int]:
     """Size in bytes of a cell's file and of one of its checkpoints, generously."""
     _, synapses, others = _parameters(cell)
     training = cell.spec["training"]
-    evaluations = training["steps"] // training["evaluate_every"] + 1
+    evaluations = evaluation_count(with_defaults(training))
     history = _FILE_BYTES + evaluations * (10 + len(cell.tasks)) * 8
     # float32 weights; pre and post as int64; beside each weight of a checkpoint the two moments of Adam
     return history + synapses * (4 + 2 * 8) + others * 4, history + (synapses + others) * 3 * 4

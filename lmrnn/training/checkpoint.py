@@ -21,6 +21,7 @@ from lmrnn.files import removal
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.study.cell_checks import check_history
 from lmrnn.study.cells import canonical_json
+from lmrnn.study.moments import evaluated_by
 from lmrnn.training.state import MISFIT, Compute, Snapshot, Training
 
 if TYPE_CHECKING:
@@ -136,13 +137,13 @@ def _check_moment(training: Training) -> None:
     Weights and moments of Adam are not looked at: they may be anything, also not finite just before a divergence.
     Raises ValueError saying what does not fit.
     """
-    step, every = training.step, training.settings["evaluate_every"]
+    step, evaluated = training.step, evaluated_by(training.settings, training.step)
     if training.diverged or not 0 <= step < training.settings["steps"]:
         raise ValueError(f"step {step} of {training.settings['steps']}, diverged {training.diverged}")
-    if training.history["step"] != list(range(0, step + 1, every)):
+    if training.history["step"] != evaluated:
         raise ValueError(f"the history has steps {training.history['step']} at step {step}")
     check_history({name: np.asarray(values) for name, values in training.history.items()}, training.network.n_tasks)
-    if training.loss_count != step % every or not math.isfinite(training.loss_sum):
+    if training.loss_count != step - evaluated[-1] or not math.isfinite(training.loss_sum):
         raise ValueError(f"a loss of {training.loss_sum} over {training.loss_count} steps at step {step}")
     if any(count.item() != step for count in training.optimiser.steps):
         raise ValueError(f"the optimiser is not at step {step}")

@@ -15,7 +15,10 @@ from lmrnn.errors import ConfigError, ResourceError
 from lmrnn.networks import LMRNN, PATHS, build_connectivity, choose_path, kernel
 from lmrnn.seeds import torch_seed
 from lmrnn.study.cells import COLUMNS
+from lmrnn.study.moments import evaluated_by, next_evaluation
+from lmrnn.study.since import with_defaults
 from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
+from lmrnn.training.rates import CONSTANT, recurrent_factors
 from lmrnn.training.step import Adam, make_step
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ class Training:
     """
 
     def __init__(self, spec: dict[str, Any], train_set: Dataset, validation_set: Dataset, compute: Compute) -> None:
-        self.spec, self.settings, self.compute = spec, spec["training"], compute
+        self.spec, self.settings, self.compute = spec, with_defaults(spec["training"]), compute
         seed, device = spec["seed"], _device(compute.device)
         network = dict(spec["network"])
         connectivity = build_connectivity(spec["connectivity"], network.pop("neurons"), seed)
@@ -78,10 +81,12 @@ class Training:
         self.path = choose_path(self.network, device, compute.path)
         self.kernel_variant = kernel.variant() if self.path == "kernel" else ""
         self.noise = torch.Generator().manual_seed(torch_seed(seed, "noise"))
-        self.optimiser = Adam(self.network.parameters(), self.settings["learning_rate"])
+        self.optimiser = _optimiser(self.network, self.settings)
         self.training_step = make_step(
             self.network, self.optimiser, self.settings["gradient_clip"], self.path, compute.cuda_graphs
         )
+        if self.training_step.captured and self.settings["schedule"] != CONSTANT:
+            self.optimiser.learning_rate = torch.tensor(self.settings["learning_rate"], device=device)
         self.batches = _batches(self.settings, TrialTensors.of(train_set, device), seed)
         self.validation = TrialTensors.of(validation_set, device)
 
@@ -101,7 +106,12 @@ class Training:
     def due(self) -> bool:
         """Whether this step is to be evaluated and was not yet."""
         evaluated = bool(self.history["step"]) and self.history["step"][-1] == self.step
-        return not evaluated and (self.ended or self.step % self.settings["evaluate_every"] == 0)
+        return not evaluated and (self.ended or evaluated_by(self.settings, self.step)[-1] == self.step)
+
+    @property
+    def steps_left(self) -> int:
+        """Steps until it is to be evaluated next, or has ended."""
+        return next_evaluation(self.settings, self.step) - self.step
 
     def snapshot(self) -> Snapshot:
         """All that `restore` needs to go on from here as if nothing had happened, apart from what this does next."""
@@ -147,6 +157,15 @@ class Training:
         if not isinstance(variant, (str, type(None))):
             raise TypeError(f"kernel_variant is {variant!r}")
         return values["path"], variant
+
+
+def _optimiser(network: LMRNN, settings: Mapping[str, Any]) -> Adam:
+    """Adam, with the recurrent weights at a rate of their own where the cell asks for it."""
+    names, factors = [name for name, _ in network.named_parameters()], {}
+    if settings["recurrent_rate"] != 1:
+        neurons = torch.tensor(recurrent_factors(settings, network.connectivity.in_degree)).to(network.recurrent)
+        factors[names.index("recurrent")] = neurons[network.post]
+    return Adam(network.parameters(), settings["learning_rate"], factors)
 
 
 def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:

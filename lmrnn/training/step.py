@@ -8,7 +8,7 @@ cores. There the whole step is captured into a CUDA graph, one for each shape of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,23 @@ class Adam:
     """Adam with the usual constants (Kingma and Ba 2015), fused into one call for all parameters.
 
     The same as ``torch.optim.Adam(fused=True)``, whose construction alone imports torch's compiler: one to two seconds
-    and 100 MB, which a sweep of many small cells would pay in each.
+    and 100 MB, which a sweep of many small cells would pay in each. `factors` are of the learning rate, by the position
+    of a parameter, each of a shape that broadcasts to it: as torch's Adam with a group of parameters for each rate.
     """
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[torch.nn.Parameter],
+        learning_rate: float | Tensor,
+        factors: Mapping[int, Tensor] | None = None,
+    ) -> None:
         self.parameters, self.learning_rate = list(parameters), learning_rate
+        self.factors = dict(factors or {})
+        # what moves in place of a parameter with a factor: where Adam starts from does not matter to it
+        self.moved = [
+            torch.zeros_like(parameter) if position in self.factors else parameter
+            for position, parameter in enumerate(self.parameters)
+        ]
         self.first = [torch.zeros_like(parameter) for parameter in self.parameters]  # running means of the gradient
         self.second = [torch.zeros_like(parameter) for parameter in self.parameters]  # and of its square
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
@@ -47,13 +59,24 @@ class Adam:
         """Gradient of each parameter."""
         return [parameter.grad for parameter in self.parameters]
 
+    def set_rate(self, rate: float) -> None:
+        """Take the next steps at a learning rate; where it is a tensor, a captured step reads it from its place."""
+        if isinstance(self.learning_rate, Tensor):
+            self.learning_rate.fill_(rate)
+        else:
+            self.learning_rate = rate
+
     @torch.no_grad()
     def step(self, skip: Tensor | None = None) -> None:
         """Move the parameters by their gradients; where `skip`, float32 () on their device, is 1, do nothing."""
         constants = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
         constants |= {"weight_decay": 0.0, "amsgrad": False, "maximize": False}
         state = self.first, self.second, [], self.steps
-        adam(self.parameters, self.gradients, *state, fused=True, found_inf=skip, lr=self.learning_rate, **constants)
+        for position in self.factors:
+            self.moved[position].zero_()
+        adam(self.moved, self.gradients, *state, fused=True, found_inf=skip, lr=self.learning_rate, **constants)
+        for position, factor in self.factors.items():
+            self.parameters[position].addcmul_(self.moved[position], factor)
 
 
 def clip(gradients: list[Tensor], limit: float) -> None:

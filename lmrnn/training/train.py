@@ -2,8 +2,9 @@
 
 A network learns all tasks of a battery at once: batches mix them (`lmrnn.datasets.batches`), the loss is the softmax
 cross-entropy averaged over all time steps, its gradient's norm over all existing parameters is clipped, Adam takes the
-step, nothing decays (`lmrnn.training.step`). Validation measures are taken before the first step, every
-`evaluate_every` steps and after the last; the test set is seen once, at the end. Data, initial weights, order of
+step at the rate of the schedule (`lmrnn.training.rates`, `lmrnn.training.step`), no weight decays. Validation measures
+are taken before the first step, at the steps of `lmrnn.study.moments` and after the last; the test set is seen at the
+end. Data, initial weights, order of
 trials, recurrent noise and random synapses each have their own stream from the cell's seed: two connectivities with the
 same seed see the same trials in the same order.
 """
@@ -27,6 +28,7 @@ from lmrnn.training.evaluation import Measures, always_fixate, evaluate
 from lmrnn.training.interruption import stop_requests
 from lmrnn.training.progress import Progress
 from lmrnn.training.provenance import device_name, peak_memory_mb, provenance
+from lmrnn.training.rates import learning_rate
 from lmrnn.training.state import Compute, Training
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def take_step(training: Training) -> None:
     with training.watch.timing("training"):
         batch = training.batches.next()
         noise = training.network.draw_noise(*batch.labels.shape, training.noise)
+        training.optimiser.set_rate(learning_rate(training.settings, training.step))
         loss = training.training_step.take(batch, noise)
         training.step += 1
         training.loss_sum, training.loss_count = training.loss_sum + loss, training.loss_count + 1

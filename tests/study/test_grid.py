@@ -71,7 +71,7 @@ def test_equal_numbers_written_differently_are_the_same_cell():
 def newer(monkeypatch):
     """The schema with a setting of each section that came after the first version."""
     wider = copy.deepcopy(plain_schema())
-    wider["properties"]["training"]["properties"]["schedule"] = {
+    wider["properties"]["training"]["properties"]["mood"] = {
         **{"enum": ["constant", "cosine"], "default": "constant", "x-since": 2},
     }
     wider["properties"]["network"]["properties"]["gain"] = {"type": "number", "default": 1.0, "x-since": 2}
@@ -82,18 +82,48 @@ def newer(monkeypatch):
 
 
 def test_a_newer_setting_at_its_default_leaves_the_cells_as_they_were(newer, monkeypatch):
-    now = stems() | stems(training={"schedule": "constant"}, network={"gain": 1})
-    wide = cells(grid={"schedule": ["constant", "cosine"], "gain": [1, 2]})
+    now = stems() | stems(training={"mood": "constant"}, network={"gain": 1})
+    wide = cells(grid={"mood": ["constant", "cosine"], "gain": [1, 2]})
     assert len(wide) == 4 * len(now)
     assert now < {cell.stem for cell in wide}
     rows = [{"seed": 0, **cell.spec["training"]} for cell in wide]
     table = cells_table(rows)
-    assert sorted(table["schedule"].unique()) == ["constant", "cosine"]
+    assert sorted(table["mood"].unique()) == ["constant", "cosine"]
     assert "gain" not in table
     assert complete("network", {"neurons": 4}) == {"neurons": 4, "gain": 1.0}
     monkeypatch.undo()
     schema.cache_clear()
     assert stems() == now
+
+
+def test_settings_without_meaning_beside_others_make_no_further_cells():
+    stray = {"sequence_length": 7, "reference_degree": 7, "warmup_steps": 7, "rate_floor": 0.7, "evaluations": 7}
+    assert stems(training=stray) == stems()
+    pairs = {"sequence_length": {"layout": "stream"}, "reference_degree": {"recurrent_rate": "in_degree"}}
+    pairs |= {"warmup_steps": {"schedule": "warmup"}, "rate_floor": {"schedule": "cosine"}}
+    pairs |= {"evaluations": {"evaluate_every": "log"}}
+    for key, meaning in pairs.items():
+        assert len(stems(training=meaning) | stems(training={**meaning, key: stray[key]})) == 2 * len(stems())
+
+
+def test_a_rate_of_the_recurrent_weights_is_an_axis_of_numbers_and_a_word():
+    mixed = cells(grid={"recurrent_rate": [1, 0.5, "in_degree"]})
+    assert {cell.spec["training"].get("recurrent_rate") for cell in mixed} == {None, 0.5, "in_degree"}
+    assert stems() < {cell.stem for cell in mixed}
+    for wrong in ("indegree", -1, True, [0.5]):
+        with pytest.raises(ConfigError, match=r"training.recurrent_rate.*allowed: .*in_degree"):
+            validate_config({**BASE, "training": {"recurrent_rate": wrong}})
+    with pytest.raises(ConfigError, match=r"training.evaluate_every.*allowed: .*log"):
+        validate_config({**BASE, "training": {"evaluate_every": "often"}})
+
+
+def test_a_setting_that_the_first_cells_leave_out_is_an_axis_of_the_table_all_the_same():
+    rows = [
+        {"seed": 0, **cell.spec["training"], "status": "completed"}
+        for cell in cells(grid={"schedule": ["constant", "cosine"]})
+    ]
+    columns = list(cells_table(rows))
+    assert columns.index("schedule") < columns.index("status")
 
 
 def test_blocks_are_joined_and_a_cell_counts_once():

@@ -22,6 +22,9 @@ STEPS = 12
 SPECS = {
     "padded": cell_spec(),
     "stream": cell_spec(layout="stream"),
+    "scheduled": cell_spec(
+        recurrent_rate="in_degree", schedule="warmup_cosine", warmup_steps=5, evaluate_every="log", evaluations=4
+    ),
     "noisy": cell_spec({"kind": "random", "density": 0.3}, {"recurrent_noise": 0.1, "leak": 0.5}),
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 from lmrnn.datasets.batches import TrialTensors
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.progress import Progress
+from lmrnn.training.rates import learning_rate
 from lmrnn.training.state import FLEET, Training
 
 if TYPE_CHECKING:
@@ -53,13 +54,11 @@ class Member:
     @property
     def steps_left(self) -> int:
         """Steps until it is to be evaluated next, or has ended."""
-        training = self.training
-        every = training.settings["evaluate_every"]
-        return min(training.settings["steps"] - training.step, every - training.step % every)
+        return self.training.steps_left
 
     def rate(self, ahead: int) -> float:
         """Learning rate of the step so many after the next one."""
-        return self.training.settings["learning_rate"]
+        return learning_rate(self.training.settings, self.training.step + ahead)
 
     def account(self, losses: np.ndarray, before: dict[str, Any]) -> None:
         """Note the losses (n,) of n steps that were taken from a state of the batches on; one that is not finite ends

@@ -10,6 +10,7 @@ from torch import Tensor
 from lmrnn.tasks import CHANNELS, CLASSES
 from lmrnn.training.fleet.passes import Weights
 from lmrnn.training.fleet.shape import Shape
+from lmrnn.training.rates import recurrent_factors
 
 if TYPE_CHECKING:
     from lmrnn.networks import LMRNN
@@ -59,6 +60,8 @@ class Places:
             self._fill(buffer, place, network, list(values))
         self.count[place], self.alive[place] = float(adam.steps[0]), 1.0
         self.noise[place] = network.noise_scale
+        factors = recurrent_factors(training.settings, network.connectivity.in_degree)
+        self.recurrent_rate[place] = torch.from_numpy(factors)[:, None]
 
     def _fill(self, buffer: Tensor, place: int, network: LMRNN, values: list[Tensor]) -> None:
         named = dict(zip((name for name, _ in network.named_parameters()), values, strict=True))

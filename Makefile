@@ -35,6 +35,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check --compact-diff Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy
 
 bench: setup  ## measured against what people use today; BENCH=--quick for a short one
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -82,7 +82,7 @@ _DO = {
 
 def advice(error: OSError) -> str:
     """What a user can do about an error of the system."""
-    return _DO.get(error.errno, "See to the disk and the rights on it, then run the same command again")
+    return _DO.get(error.errno or 0, "See to the disk and the rights on it, then run the same command again")
 
 
 def reason(error: OSError) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lmrnn.tasks import POSITIONS
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Integers = NDArray[np.int64]
 RING_STEP = 2 * np.pi / POSITIONS
 _ENOUGH_POSITIONS = POSITIONS // 2
@@ -184,14 +184,14 @@ def pattern_rotation(states: Floats, position: Integers, trial: Integers) -> tup
     states = np.asarray(states, dtype=float)
     _, since, first = _trials(np.asarray(position), trial)
     wanted = advances(RING_STEP * np.asarray(position), trial)
-    products, lengths, targets = [0.0], [0.0], []
+    products, lengths, targets = [0j], [0.0], []
     for time in range(1, int(since.max()) + 1):
         now = np.flatnonzero(since == time)  # trials that last so long; their rows before are those of the same trials
         if len(np.unique(first[now])) < _ENOUGH_POSITIONS:
             continue
         before, after = (_harmonic(states[rows], first[now]) for rows in (now - 1, now))
-        products.append(len(now) * np.vdot(before, after))
-        lengths.append(len(now) * np.linalg.norm(before) * np.linalg.norm(after))
+        products.append(len(now) * complex(np.vdot(before, after)))
+        lengths.append(len(now) * float(np.linalg.norm(before) * np.linalg.norm(after)))
         targets.append(wanted[now])
     total = sum(products)
     if not targets or sum(lengths) == 0:

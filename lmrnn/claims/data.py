@@ -75,7 +75,7 @@ def _ratios(part: pd.DataFrame, kind: str, variant: str, comparison: str) -> Ite
         cost[cost["kind"] == one].pivot_table(index=network, columns="seed", values="cost") for one in (kind, "local")
     )
     edges = part[part["at_edge"] != "no"]
-    options = {
+    options: dict[str, Any] = {
         "limit": limit,
         "smallest": smallest,
         "geometric": True,

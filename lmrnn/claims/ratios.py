@@ -163,7 +163,7 @@ def _measured(
     with np.errstate(divide="ignore", invalid="ignore"):  # a network may be there before its first step
         means = [float(np.exp(np.log(value).mean()) if geometric else value.mean()) for value in values]
         logarithms = np.log(values[0] / values[1])
-    known = {
+    known: dict[str, Any] = {
         "first": means[0], "second": means[1], "seeds": len(values[0]), "names": names, "edges": edges,
         "late": tuple(bool(one.any()) for one in late), "early": tuple(bool(one.any()) for one in early),
     }  # fmt: skip

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from lmrnn.errors import Interrupted, LmrnnError, advice, reason
 from lmrnn.files.records import append_record, records_file
@@ -105,7 +105,7 @@ def secure_streams() -> None:
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 -- for the life of the process
             setattr(sys, name, stream)
     if not isinstance(sys.stderr, _Lasting):
-        sys.stderr = _Lasting(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = _Lasting(sys.stderr)
 
 
 def message(error: BaseException) -> str | None:
@@ -173,10 +173,11 @@ def logged(path: Path | str) -> Iterator[TextIO]:
         remove(records_file(path))
     with closing(_Log(path)) as log:
         try:
-            with explained(log):
-                yield log
+            stream = cast(TextIO, log)  # it has what print and traceback need of one
+            with explained(stream):
+                yield stream
         except SystemExit as end:
-            cause = end.__cause__
+            cause = end.__cause__ or end
             log.record("end", status=end.code, reason=(message(cause) or f"{type(cause).__name__}: {cause}"))
             raise
         log.record("end", status=0, reason="")

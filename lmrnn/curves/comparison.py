@@ -79,7 +79,8 @@ def _varying_axes(runs: pd.DataFrame) -> list[str]:
 
 def _panel_names(runs: pd.DataFrame, axes: list[str], always: list[str], batteries: Mapping[str, str]) -> list[str]:
     """Name of each run's panel; an axis that tells no further panels apart is left out of the names."""
-    named, groups = [], 1
+    named: list[str] = []
+    groups = 1
     for axis in axes:
         count = runs.groupby([*named, axis], dropna=False).ngroups
         if count > groups or axis in always:

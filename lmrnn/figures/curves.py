@@ -82,7 +82,9 @@ def _trials_per_step(part: pd.DataFrame) -> float:
 
 def _trials_above(axes: Axes, each: float) -> None:
     """A second scale, of trials seen, above a panel of steps."""
-    above = axes.secondary_xaxis("top", functions=(lambda step: step * each, lambda trials: trials / each))
+    above = axes.secondary_xaxis(
+        "top", functions=(lambda step: np.asarray(step) * each, lambda trials: np.asarray(trials) / each)
+    )
     above.xaxis.set_major_locator(few_ticks())
     above.xaxis.set_major_formatter(short_number)
     above.set_xlabel(_X_LABELS["trials"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 
 from lmrnn.curves.identity import number_texts
@@ -55,7 +56,7 @@ def _beyond(thresholds: list[float]) -> str:
     return f"\nnor to {', '.join(number_texts(thresholds))}, at any rate" if thresholds else ""
 
 
-def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> object:
+def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> ScalarMappable:
     """One panel: thresholds upwards, learning rates to the right, the ratio written into each cell."""
     grid = part.pivot(index="threshold", columns="learning_rate", values="ratio").sort_index()
     bounds, cells = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,7 @@ def _bins(weights: np.ndarray) -> np.ndarray:
 
 
 def _draw_self_weights(axes: Axes, own: pd.DataFrame, kind: str, bins: np.ndarray) -> None:
-    axes.hist(own["self_weight"], bins=bins, color=style_of(kind, 3.0).colour)
+    axes.hist(own["self_weight"], bins=list(bins), color=style_of(kind, 3.0).colour)
     axes.axvline(1, color="0.4", linestyle="--", linewidth=0.8)
     finite = own["time_constant_ms"][np.isfinite(own["time_constant_ms"]) & (own["time_constant_ms"] > 0)]
     middle = f"median time constant {finite.median():.0f} ms" if len(finite) else "no memory"
@@ -173,7 +174,7 @@ def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str, palett
         return
     networks = list(planes.groupby("connectivity_id", sort=False))
     with new_figure(WIDTH, 4.9, stem) as figure:
-        upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.25])
+        upper, lower = cast("np.ndarray", figure.subfigures(2, 1, height_ratios=[1, 1.25]))
         panels = upper.subplots(1, max(4, len(networks)), squeeze=False)[0]
         for axes in panels[len(networks) :]:
             axes.set_axis_off()
@@ -210,7 +211,7 @@ def _draw_plane(axes: Axes, part: pd.DataFrame) -> object:
 
 def _draw_advances(axes: Axes, rotation: pd.DataFrame) -> None:
     """Angle advanced per time step, by seed, for each network and kind of task; the target's as a dashed line."""
-    step, place, ticks = 360 / POSITIONS, 0, []
+    step, place, ticks = 360 / POSITIONS, 0.0, []
     for what, part in sorted(rotation.groupby("what"), key=lambda one: list(_TURNING).index(str(one[0]))):
         first = place
         for (_, kind), own in part.groupby(["connectivity_id", "kind"], sort=False):

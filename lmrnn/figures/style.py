@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -145,7 +145,8 @@ def new_figure(
 
     Laid out so that nothing overlaps; each file is written whole or not at all, the same figure gives the same bytes.
     """
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_RC, "backend": "agg"}):
+    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_RC, "backend": "agg"}
+    with matplotlib.rc_context(settings):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
@@ -205,7 +206,7 @@ def few_ticks() -> MaxNLocator:
 
 def plain_log_ticks(axis: Axis) -> None:
     """Label a logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten, as far as they fit."""
-    across = axis.axis_name == "x"  # where labels stand side by side
+    across = isinstance(axis, XAxis)  # where labels stand side by side
     axis.set_major_locator(LogLocator(subs=(1.0,) if across else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(short_number))
     axis.set_minor_formatter(NullFormatter())

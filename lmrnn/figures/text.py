@@ -11,7 +11,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g}%" if share < 0.1 else f"{100 * share:.0f}%"
 
 
-def short_number(value: float, _position: int | None = None) -> str:
+def short_number(value: float, _position: float | None = None) -> str:
     """A number for an axis: 5000 is 5k, 2000000 is 2M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
+from matplotlib.image import AxesImage
 
 from lmrnn.errors import ConfigError
 from lmrnn.figures.style import WIDTH, new_figure
@@ -57,7 +58,7 @@ def draw_one(trials: Trials, trial: int, stem: Path | str, formats: tuple[str, .
         figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, weight="bold")
 
 
-def _draw_channels(axes: Axes, name: str, values: np.ndarray, end: float, norm: TwoSlopeNorm) -> object:
+def _draw_channels(axes: Axes, name: str, values: np.ndarray, end: float, norm: TwoSlopeNorm) -> AxesImage:
     """Heat map of some channels, values (T, channels), position 0 at the bottom."""
     channels = values.shape[1]
     image = axes.imshow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -50,7 +51,7 @@ class Source:
     HDF5 reports a read that failed and a file that makes no sense alike; only the disk itself tells them apart.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.FileIO) -> None:
         self._file = file
         self.error: OSError | None = None
 

@@ -90,7 +90,12 @@ def _check_weights(weights: Mapping[str, np.ndarray], finite: bool) -> None:
     _demand(not lacking, f"it lacks the weights {', '.join(lacking)}")
     neurons, synapses = len(weights["bias"]), len(weights["recurrent"])
     classes = len(weights["readout_bias"])
-    shapes = {"recurrent": (synapses,), "pre": (synapses,), "post": (synapses,), "bias": (neurons,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "recurrent": (synapses,),
+        "pre": (synapses,),
+        "post": (synapses,),
+        "bias": (neurons,),
+    }
     shapes |= {"readout": (classes, neurons), "readout_bias": (classes,)}
     for name, shape in shapes.items():
         _demand(weights[name].shape == shape, f"weights/{name} is of shape {weights[name].shape}, not {shape}")

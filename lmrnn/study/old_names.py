@@ -53,8 +53,8 @@ def take_over(cells: Iterable[Cell], results: Path | str, log: TextIO, held: boo
 def _pairs(cell: Cell, layout: Layout) -> list[tuple[Path, Path]]:
     """Old and new names of the cell's result and of both generations of its checkpoint, the older one first."""
     newest = layout.checkpoint(cell.old_stem), layout.checkpoint(cell.stem)
-    before = tuple(path.with_name(f"{path.name}.previous") for path in newest)
-    return [(layout.cell(cell.old_stem), layout.cell(cell.stem)), before, newest]
+    before, after = (path.with_name(f"{path.name}.previous") for path in newest)
+    return [(layout.cell(cell.old_stem), layout.cell(cell.stem)), (before, after), newest]
 
 
 def _with_old_files(cells: Iterable[Cell], layout: Layout, log: TextIO) -> list[Cell]:

@@ -53,7 +53,7 @@ def save(path: Path | str, spec: dict[str, Any], snapshot: Snapshot) -> None:
     write_h5(path, "checkpoint", CHECKPOINT_SCHEMA, fill)
 
 
-def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], None]) -> Iterator[Snapshot]:
+def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], object]) -> Iterator[Snapshot]:
     """Checkpoints with the right checksum and spec, the newest first; none need be there.
 
     `warn` gets one line for each that is there but cannot be used. That file is removed, lest it should take the place

@@ -89,7 +89,8 @@ def take_step(training: Training) -> None:
     """One batch: forward pass, loss and gradients, clipping, Adam (`lmrnn.training.step`)."""
     with training.watch.timing("training"):
         batch = training.batches.next()
-        noise = training.network.draw_noise(*batch.labels.shape, training.noise)
+        steps, trials = batch.labels.shape
+        noise = training.network.draw_noise(steps, trials, training.noise)
         training.optimiser.set_rate(learning_rate(training.settings, training.step))
         loss = training.training_step.take(batch, noise)
         training.step += 1

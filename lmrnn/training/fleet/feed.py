@@ -134,10 +134,10 @@ class _Drawn:
         shape, rows, host = self.step.shape, launch.rows, self.step.host_noise
         for place in launch.places:
             training = self.members[place].training
-            if training.network.recurrent_noise == 0:
-                continue
             steps = int(self.lengths[launch.ahead, place, 0]) if self.padded else rows.steps
             drawn = training.network.draw_noise(steps, shape.batch, training.noise)
+            if drawn is None:
+                continue
             whole = drawn.new_zeros((rows.steps, shape.batch, shape.neurons))
             whole[:steps] = drawn
             trial = rows.trial.cpu()

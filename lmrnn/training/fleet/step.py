@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ class Step:
         self.noisy = noisy
         self._buffers: dict[str, Tensor] = {}
         self._graphs: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
-        self._pool: object = None
+        self._pool: Any = None
 
     def buffer(self, name: str, *size: int) -> Tensor:
         """Memory (K, rows, anything) that one step leaves to the next; the contents are anything.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 
 from lmrnn.errors import Interrupted
+from lmrnn.training.evaluation import Measures
 from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.member import Member
 from lmrnn.training.fleet.shape import Shape
@@ -82,7 +84,7 @@ def _evaluate(crew: Crew) -> None:
     due = [member for member in crew.members.values() if member.training.due]
     for member, measures in zip(due, crew.evaluate(due), strict=True):
         validate(member.training, measures)
-        _alone(crew, member, lambda one=member: one.progress.report(one.training.step, one.training.history))
+        _alone(crew, member, partial(member.progress.report, member.training.step, member.training.history))
 
 
 def _end(crew: Crew) -> None:
@@ -90,7 +92,7 @@ def _end(crew: Crew) -> None:
     ended = [member for member in crew.members.values() if member.training.ended]
     for member, measures in zip(ended, crew.evaluate(ended, "test"), strict=True):
 
-        def finish(one: Member = member, measures: object = measures) -> None:
+        def finish(one: Member = member, measures: Measures = measures) -> None:
             crew.unload(one)
             one.progress.close(one.training.step)
             found = result(one.training, measures, one.test_set, one.say)

@@ -75,7 +75,7 @@ def run_trials(network: LMRNN, made: Trials, rule: int, generator: torch.Generat
         n_tasks=network.n_tasks,
     )
     batch = padded_batch(tensors, np.arange(len(made)))
-    noise = None if generator is None else network.draw_noise(*batch.labels.shape, generator)
+    noise = None if generator is None else network.draw_noise(len(batch.labels), len(made), generator)
     states = get_path(choose_path(network, "cpu")).states(network, batch, noise=noise).numpy()  # (T, n, N)
     return np.concatenate([states[:length, trial] for trial, length in enumerate(made.length)])
 

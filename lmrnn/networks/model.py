@@ -120,7 +120,7 @@ class LMRNN(nn.Module):
         tensor with gradients, numpy arrays an array. `initial_state` (B, N) is the state before the first time step, 0
         if none is given; `noise` comes from `draw_noise`. Raises ConfigError on shapes or rules that do not fit.
         """
-        if rule is None and not isinstance(observations, (Tensor, np.ndarray)):
+        if not isinstance(observations, (Tensor, np.ndarray)):
             return readout(self, unroll(self, observations, initial_state, noise))
         from lmrnn.datasets.batches import plain_batch
         from lmrnn.networks.paths import choose_path, get_path

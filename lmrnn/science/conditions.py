@@ -105,7 +105,8 @@ def _fitting(
     task: Task, count: int, rng: np.random.Generator, values: Mapping[str, float], dt: int, definition: str
 ) -> Draws:
     """As many draws as asked for with the same values in some columns."""
-    found, missing, seen = [], count, {name: set() for name in values}
+    found, missing = [], count
+    seen: dict[str, set[float]] = {name: set() for name in values}
     for _ in range(_BLOCKS + count):
         block = draw(task, _BLOCK, rng, dt, definition)
         fits = np.ones(_BLOCK, bool)

@@ -12,7 +12,7 @@ from lmrnn.curves import tables as curves
 from lmrnn.errors import ConfigError, TaskNameError
 from lmrnn.figures import curves as figures
 from lmrnn.figures import style as figures_style
-from lmrnn.figures.registry import FIGURES, draw
+from lmrnn.figures.registry import FIGURES, chapters, draw
 from lmrnn.figures.tasks import accuracy_map
 from lmrnn.figures.trial import draw_one, draw_trial
 from lmrnn.seeds import stream
@@ -186,6 +186,14 @@ def test_a_study_of_one_size_one_seed_and_only_diverged_cells_draws(tmp_path):
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     read = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in made}
     assert set(draw_all(read, tmp_path)) == set(CURVES)
+
+
+@pytest.mark.parametrize("claims", [False, True])
+def test_chapters_are_numbered_without_gaps(claims):
+    for left_out in ((), ("Curves",), ("Heat maps",), ("Curves", "Networks")):
+        shown = {name: one for name, one in FIGURES.items() if one.claims <= claims and one.chapter not in left_out}
+        numbers = [int(name.split()[0]) for name in sorted(chapters(shown, claims).values())]
+        assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_colours_are_fixed_for_each_connectivity_and_differ():

@@ -11,8 +11,11 @@ export MKL_NUM_THREADS ?= 1
 # cron, containers and minimal shells have no locale; Snakemake's files are UTF-8
 export PYTHONUTF8 ?= 1
 
-.PHONY: sweep test lint bench report soak replication setup clean
+.PHONY: help sweep test lint bench report soak replication packages hooks setup clean
 .DEFAULT_GOAL := sweep
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 sweep: setup  ## train the default study and draw its curves
 	$(BIN)/snakemake --cores $(CORES)
@@ -40,7 +43,13 @@ lint: setup
 bench: setup  ## measured against what people use today; BENCH=--quick for a short one
 	$(BIN)/python -m benchmarks $(BENCH)
 
-setup: $(READY)
+packages: setup  ## draw the packages and their imports anew: docs/packages.svg
+	$(BIN)/python docs/draw_packages.py
+
+hooks: setup  ## before each commit, the checks of `make lint` that take a moment
+	$(BIN)/pre-commit install
+
+setup: $(READY)  ## the environment in .venv, kept as long as nothing that it is made of changes
 
 PLUGIN := snakemake-executor-plugin-submitit
 

@@ -72,6 +72,15 @@ def test_a_package_imports_only_what_lies_below_it(path):
             assert ORDER.index(other) <= ORDER.index(package(path)), f"{path} imports {name}"
 
 
+def test_the_picture_of_the_packages_is_that_of_the_code(tmp_path, run_python):
+    drawn = tmp_path / "packages.svg"
+    done = run_python(
+        f"import runpy, pathlib; runpy.run_path('docs/draw_packages.py')['draw'](pathlib.Path({str(drawn)!r}))"
+    )
+    assert done.returncode == 0, done.stderr
+    assert drawn.read_bytes() == (ROOT / "docs/packages.svg").read_bytes(), "the imports have changed: make packages"
+
+
 def test_only_the_executor_plugin_imports_submitit():
     users = {path.relative_to(ROOT).parts[0] for path in SOURCES if "submitit" in imports(path)}
     assert users == {PLUGIN}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("completed", "diverged")
 MEASURES = ("decision_accuracy", "trial_accuracy", "final_step_accuracy", "fixation_break_rate")
+AT_BEST = "at_best_"  # before the name of a measure: on the test set with the weights of the best validation
 CLOCKS = ("training_seconds", "evaluation_seconds")
 COLUMNS = ("step", "trials", *CLOCKS, "loss", *MEASURES, "task_decision_accuracy")
 

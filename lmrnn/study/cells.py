@@ -18,12 +18,13 @@ import pandas as pd
 
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
-from lmrnn.study.cell_checks import COLUMNS, MEASURES, STATUSES, check_result
+from lmrnn.study.cell_checks import AT_BEST, COLUMNS, MEASURES, STATUSES, check_result
 
-__all__ = ["CELL_SCHEMA", "COLUMNS", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row", "cells_table"]
-__all__ += ["read_cell", "write_cell"]
+__all__ = ["AT_BEST", "CELL_SCHEMA", "COLUMNS", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row"]
+__all__ += ["cells_table", "read_cell", "write_cell"]
 
 CELL_SCHEMA = 1
+_NONE = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class CellResult:
     `spec` is the cell's whole spec (`lmrnn.study.grid.Cell`); `status` is ``completed`` or ``diverged`` (a loss that
     was not finite). `history` has one entry per evaluation: ``step``, ``trials`` (seen so far), ``training_seconds``,
     ``evaluation_seconds``, ``loss`` and the four measures on the validation set, each (K,), and
-    ``task_decision_accuracy``, (K, tasks). `test` holds the four measures on the test set, each (tasks,). `weights` are
+    ``task_decision_accuracy``, (K, tasks). `test` holds the four measures on the test set, each (tasks,), and under
+    names that begin with ``at_best_`` those with the weights of the best validation, if they were known. `weights` are
     the trained parameters by name and the synapses ``pre`` and ``post``, (E,). `provenance`: versions, host, path of
     the recurrence, restarts, seconds, memory.
     """
@@ -140,6 +142,8 @@ def cell_row(result: CellResult, label: str, neurons: int, synapses: int, file: 
         **{f"test_{name}": _mean(result.test[name]) for name in MEASURES},
         **{f"validation_{name}": _last(history[name]) for name in MEASURES},
         "best_validation_decision_accuracy": _best(history["decision_accuracy"]),
+        "best_step": int(history["step"][np.argmax(history["decision_accuracy"])]),
+        **{f"test_at_best_{name}": _mean(result.test.get(AT_BEST + name, _NONE)) for name in MEASURES},
         **{
             key: provenance.get(key)
             for key in ("training_seconds", "evaluation_seconds", "restarts", "peak_memory_mb", "path", "host")

@@ -44,8 +44,8 @@ def cell_memory_mb(cell: Cell) -> int:
     """Memory in MB (10**6 bytes) that training one cell takes, generously."""
     spec, training = cell.spec, cell.spec["training"]
     neurons, synapses, others = _parameters(cell)
-    # float32: weight, gradient, two Adam moments, a checkpoint's copy of three of them, indices in both orders
-    parameters = synapses * (7 * 4 + 24) + others * 7 * 4
+    # float32: weight, gradient, two Adam moments, the best weights, a checkpoint's copy of four, indices in both orders
+    parameters = synapses * (9 * 4 + 24) + others * 9 * 4
     longest = training.get("sequence_length", _LONGEST_TRIAL_MS // spec["dt"])
     # states, their gradients, the drive, and copies in the kernel's layouts
     activity = longest * max(training["batch_size"], 256) * (8 * neurons + 4 * (CHANNELS + CLASSES)) * 4
@@ -59,8 +59,8 @@ def cell_bytes(cell: Cell) -> tuple[int, int]:
     training = cell.spec["training"]
     evaluations = evaluation_count(with_defaults(training))
     history = _FILE_BYTES + evaluations * (10 + len(cell.tasks)) * 8
-    # float32 weights; pre and post as int64; beside each weight of a checkpoint the two moments of Adam
-    return history + synapses * (4 + 2 * 8) + others * 4, history + (synapses + others) * 3 * 4
+    # float32 weights; pre and post as int64; beside each weight of a checkpoint two moments of Adam and the best weight
+    return history + synapses * (4 + 2 * 8) + others * 4, history + (synapses + others) * 4 * 4
 
 
 def memory_mb(groups: Path | str = "/proc/self/cgroup", mounts: Path | str = "/sys/fs/cgroup") -> float:

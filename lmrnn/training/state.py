@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,7 @@ class Training:
         self.step, self.diverged = 0, False
         self.loss_sum, self.loss_count = 0.0, 0  # since the last evaluation
         self.history: dict[str, list] = {column: [] for column in COLUMNS}
+        self.best: dict[str, torch.Tensor] = {}  # weights by name at the best evaluation; empty where not known
         self.watch = Stopwatch()
         self.restarts, self.started, self.peak_memory_mb = 0, now(), 0.0
         self.origin: dict[str, Any] = {}  # of provenance: what its own network and `compute` do not tell
@@ -113,6 +115,29 @@ class Training:
         """Steps until it is to be evaluated next, or has ended."""
         return next_evaluation(self.settings, self.step) - self.step
 
+    @property
+    def best_step(self) -> int:
+        """Step of the best evaluation so far by validation decision accuracy, of equals the first; there is one."""
+        return self.history["step"][int(np.argmax(self.history["decision_accuracy"]))]
+
+    def keep_if_best(self) -> None:
+        """Keep the weights, which were just evaluated, where no evaluation before was as good."""
+        if self.best_step == self.step:
+            self.best = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
+
+    @contextmanager
+    def at_best(self) -> Iterator[None]:
+        """The network with the weights of the best evaluation, which must be known; afterwards it has its own again."""
+        parameters = dict(self.network.named_parameters())
+        own = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        for name, parameter in parameters.items():
+            parameter.data.copy_(self.best[name])
+        try:
+            yield
+        finally:
+            for name, parameter in parameters.items():
+                parameter.data.copy_(own[name])
+
     def snapshot(self) -> Snapshot:
         """All that `restore` needs to go on from here as if nothing had happened, apart from what this does next."""
         self.peak_memory_mb = max(self.peak_memory_mb, peak_memory_mb())
@@ -121,6 +146,7 @@ class Training:
             arrays[f"weights/{name}"] = parameter.detach().cpu().numpy().copy()
             for key in _ADAM:
                 arrays[f"adam/{name}/{key}"] = getattr(self.optimiser, key)[position].cpu().numpy().copy()
+        arrays |= {f"best/{name}": values.cpu().numpy().copy() for name, values in self.best.items()}
         arrays["noise"] = self.noise.get_state().numpy()
         values = {name: getattr(self, name) for name in _PLAIN}
         values |= {"batches": self.batches.state(), "watch": vars(self.watch), "path": self.path}
@@ -151,6 +177,11 @@ class Training:
             _fill(parameter.data, arrays[f"weights/{name}"])
             for key in _ADAM:
                 _fill(getattr(self.optimiser, key)[position], arrays[f"adam/{name}/{key}"])
+            if f"best/{name}" in arrays:  # those of earlier versions have none
+                self.best[name] = torch.empty_like(parameter)
+                _fill(self.best[name], arrays[f"best/{name}"])
+        if len(self.best) not in (0, len(self.optimiser.parameters)):
+            raise KeyError("some weights of the best evaluation")
         if values["path"] not in (*PATHS, FLEET):
             raise ValueError(f"path is {values['path']!r}")
         variant = values.get("kernel_variant")

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from lmrnn.errors import Interrupted
-from lmrnn.study.cells import CellResult
+from lmrnn.study.cells import AT_BEST, CellResult
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.evaluation import Measures, always_fixate, evaluate
 from lmrnn.training.interruption import stop_requests
@@ -65,6 +65,7 @@ def train(
         while True:
             if training.due:
                 validate(training)
+                training.keep_if_best()
                 progress.report(training.step, training.history)
             if training.ended:
                 break
@@ -82,7 +83,8 @@ def train(
         progress.close(training.step)
         with training.watch.timing("evaluation"):
             test = evaluate(training.network, test_set, training.path)
-        return result(training, test, test_set, say)
+            at_best = measures_at_best(training, test, lambda: evaluate(training.network, test_set, training.path))
+        return result(training, test, test_set, say, at_best)
 
 
 def take_step(training: Training) -> None:
@@ -119,8 +121,29 @@ def validate(training: Training, measures: Measures | None = None) -> None:
     training.loss_sum, training.loss_count = 0.0, 0
 
 
-def result(training: Training, test: Measures, test_set: Dataset, say: Callable[[str], object]) -> CellResult:
-    """What is to be kept of a training that has ended, with its measures on the test set; `say` gets the last line."""
+def measures_at_best(training: Training, test: Measures, measure: Callable[[], Measures]) -> Measures | None:
+    """Measures on the test set with the weights of the best validation, given those of the last weights (`test`);
+    `measure` takes them of the network as it then is. None where an earlier version trained the best weights, which did
+    not keep them.
+    """
+    if training.best_step == training.step:
+        return test
+    if not training.best:
+        return None
+    with training.at_best():
+        return measure()
+
+
+def result(
+    training: Training,
+    test: Measures,
+    test_set: Dataset,
+    say: Callable[[str], object],
+    at_best: Measures | None = None,
+) -> CellResult:
+    """What is to be kept of a training that has ended, with its measures on the test set, and those with the weights of
+    the best validation where they are known; `say` gets the last line.
+    """
     network, watch = training.network, training.watch
     status = "diverged" if training.diverged else "completed"
     fixate = always_fixate(test_set)
@@ -145,6 +168,8 @@ def result(training: Training, test: Measures, test_set: Dataset, say: Callable[
         **training.origin,
     }
     measures = {**test.per_task(), "always_fixate": fixate.decision_accuracy}
+    if at_best is not None:
+        measures |= {f"{AT_BEST}{name}": values for name, values in at_best.per_task().items()}
     return CellResult(training.spec, status, history, measures, {**weights, **synapses}, origin)
 
 

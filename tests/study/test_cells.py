@@ -54,6 +54,16 @@ def test_a_row_averages_over_tasks_and_takes_the_last_validation():
     assert row["density"] == 0.25
     assert row["learning_rate"] == 0.001
     assert row["restarts"] == 2
+    assert row["best_step"] == 10
+    assert np.isnan(row["test_at_best_decision_accuracy"])  # a cell of an earlier version
+
+
+def test_a_row_has_the_test_at_the_best_validation(tmp_path):
+    both = {**result().test, **{f"at_best_{name}": np.array([0.75, 1.0]) for name in MEASURES}}
+    write_cell(tmp_path / "cell.h5", result(test=both))
+    row = cell_row(read_cell(tmp_path / "cell.h5"), "local-r2", 36, 324, "f.h5", "ab")
+    assert row["test_at_best_decision_accuracy"] == 0.875
+    assert row["test_decision_accuracy"] == 0.75
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 
 from lmrnn.datasets.batches import PaddedBatches
 from lmrnn.errors import ConfigError, ConnectivityError, ResourceError
-from lmrnn.study.cells import MEASURES, read_cell, write_cell
+from lmrnn.study.cells import AT_BEST, MEASURES, read_cell, write_cell
 from lmrnn.training.evaluation import always_fixate
 from lmrnn.training.state import Compute, Training
 from lmrnn.training.step import Adam, clip
@@ -84,7 +84,7 @@ def test_history_has_a_row_before_the_first_step_at_every_evaluation_and_after_t
     np.testing.assert_allclose(history["task_decision_accuracy"].mean(1), history["decision_accuracy"])
     for name in CLOCKS:
         assert np.all(np.diff(history[name]) > 0)
-    assert set(result.test) == {*MEASURES, "always_fixate"}
+    assert set(result.test) == {*MEASURES, *(AT_BEST + name for name in MEASURES), "always_fixate"}
     assert all(values.shape == (2,) for values in result.test.values())
 
 

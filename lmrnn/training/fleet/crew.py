@@ -65,6 +65,11 @@ class Crew:
         """Bring a member's training, on the host, to where it is."""
         self.places.unload(self._place(member), member.training)
 
+    def load_best(self, member: Member) -> None:
+        """Put the weights of a member's best evaluation into its place; its training, on the host, stays as it is."""
+        with member.training.at_best():
+            self.places.load(self._place(member), member.training)
+
     def _parts(self) -> tuple[Feed, Evaluator]:
         """What brings the next steps to the device, and what evaluates."""
         if self._made is None:

@@ -9,12 +9,11 @@ from functools import partial
 import torch
 
 from lmrnn.errors import Interrupted
-from lmrnn.training.evaluation import Measures
 from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.member import Member
 from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.provenance import device_name
-from lmrnn.training.train import result, validate
+from lmrnn.training.train import measures_at_best, result, validate
 
 Arrivals = Callable[[int], Iterable[Member]]
 
@@ -84,18 +83,29 @@ def _evaluate(crew: Crew) -> None:
     due = [member for member in crew.members.values() if member.training.due]
     for member, measures in zip(due, crew.evaluate(due), strict=True):
         validate(member.training, measures)
+        if member.training.best_step == member.training.step:
+            crew.unload(member)
+            member.training.keep_if_best()
         _alone(crew, member, partial(member.progress.report, member.training.step, member.training.history))
 
 
 def _end(crew: Crew) -> None:
     """Say goodbye to those that have no step left to take."""
     ended = [member for member in crew.members.values() if member.training.ended]
-    for member, measures in zip(ended, crew.evaluate(ended, "test"), strict=True):
+    last = dict(zip(ended, crew.evaluate(ended, "test"), strict=True))
+    for member in ended:
+        _alone(crew, member, partial(crew.unload, member))
+    ended = [member for member in ended if member in crew.members.values()]
+    before = [one for one in ended if one.training.best and one.training.best_step != one.training.step]
+    for member in before:
+        crew.load_best(member)
+    best = dict(zip(before, crew.evaluate(before, "test"), strict=True))
+    for member in ended:
 
-        def finish(one: Member = member, measures: Measures = measures) -> None:
-            crew.unload(one)
+        def finish(one: Member = member) -> None:
             one.progress.close(one.training.step)
-            found = result(one.training, measures, one.test_set, one.say)
+            at_best = measures_at_best(one.training, last[one], partial(best.__getitem__, one))
+            found = result(one.training, last[one], one.test_set, one.say, at_best)
             crew.leave(one)
             one.done(found)
 

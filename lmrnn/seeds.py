@@ -22,24 +22,8 @@ def _key_words(key: int | str) -> tuple[int, ...]:
 
 
 def sequence(seed: int, *keys: int | str) -> np.random.SeedSequence:
-    """Seed sequence of the stream at a path of keys.
-
-    Parameters
-    ----------
-    seed : int
-        Seed >= 0 that all streams of one purpose share.
-    *keys : int or str
-        Path of the stream, e.g. ``"train", "dlygo", 3``; integers >= 0.
-
-    Returns
-    -------
-    numpy.random.SeedSequence
-        Independent of that of every other path.
-
-    Raises
-    ------
-    ValueError
-        On a negative seed or integer key.
+    """Seed sequence of the stream at a path of keys, e.g. ``"train", "dlygo", 3``, independent of that of every other
+    path; all streams of one purpose share the seed >= 0. Raises ValueError on a negative seed or integer key.
     """
     if seed < 0:
         raise ValueError(f"a seed is an integer >= 0, not {seed}")
@@ -48,41 +32,12 @@ def sequence(seed: int, *keys: int | str) -> np.random.SeedSequence:
 
 
 def stream(seed: int, *keys: int | str) -> np.random.Generator:
-    """Random generator of the stream at a path of keys.
-
-    Parameters
-    ----------
-    seed : int
-        Seed >= 0.
-    *keys : int or str
-        Path of the stream.
-
-    Returns
-    -------
-    numpy.random.Generator
-        A fresh PCG64 generator at the start of its stream.
-
-    Raises
-    ------
-    ValueError
-        On a negative seed or integer key.
-    """
+    """Fresh PCG64 generator at the start of the stream at a path of keys (`sequence`, also for what it raises)."""
     return np.random.Generator(np.random.PCG64(sequence(seed, *keys)))
 
 
 def torch_seed(seed: int, *keys: int | str) -> int:
-    """63-bit integer that seeds a torch generator for the stream at a path of keys.
-
-    Parameters
-    ----------
-    seed : int
-        Seed >= 0.
-    *keys : int or str
-        Path of the stream.
-
-    Returns
-    -------
-    int
-        In 0 .. 2**63 - 1.
+    """Integer in 0 .. 2**63 - 1 that seeds a torch generator for the stream at a path of keys (`sequence`, also for
+    what it raises).
     """
     return int(sequence(seed, *keys).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -10,21 +10,8 @@ Integers = NDArray[np.int64]
 
 
 def self_weights(recurrent: Floats, post: Integers, pre: Integers, neurons: int) -> Floats:
-    """Weight of each unit's synapse onto itself.
-
-    Parameters
-    ----------
-    recurrent : numpy.ndarray
-        (E,) weights of the synapses.
-    post, pre : numpy.ndarray
-        (E,) receiving and sending unit of each.
-    neurons : int
-        N.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,), 0 where a unit has none.
+    """Weight of each unit's synapse onto itself, (N,), 0 where a unit has none, from the synapses' weights, receiving
+    and sending units, each (E,).
     """
     weights = np.zeros(neurons)
     own = post == pre
@@ -33,24 +20,12 @@ def self_weights(recurrent: Floats, post: Integers, pre: Integers, neurons: int)
 
 
 def time_constants(weights: Floats, leak: float, dt: float) -> Floats:
-    """How long an active unit would remember if left to itself.
+    """How long, in ms (N,), active units would remember if left to themselves, from their weights w onto themselves
+    (N,).
 
-    With h_t = (1 - a) h_{t-1} + a f(w h_{t-1}) and f of slope 1 (ReLU above 0, tanh near 0; softplus has less), the
-    state decays by the factor w_eff = 1 - a + a w in each time step, so its time constant is -dt / ln(w_eff).
-
-    Parameters
-    ----------
-    weights : numpy.ndarray
-        (N,) weights w onto oneself.
-    leak : float
-        a, in (0, 1].
-    dt : float
-        ms per time step.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,) ms: 0 where w_eff <= 0, infinity at 1 (an integrator), negative beyond (the state grows).
+    With h_t = (1 - a) h_{t-1} + a f(w h_{t-1}), a the leak in (0, 1], and f of slope 1 (ReLU above 0, tanh near 0;
+    softplus has less), the state decays by the factor w_eff = 1 - a + a w in each time step of dt ms, so its time
+    constant is -dt / ln(w_eff): 0 where w_eff <= 0, infinity at 1 (an integrator), negative beyond (the state grows).
     """
     factor = 1 - leak + leak * np.asarray(weights, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -59,26 +34,12 @@ def time_constants(weights: Floats, leak: float, dt: float) -> Floats:
 
 
 def readout_lesions(states: Floats, labels: Integers, readout: Floats, bias: Floats) -> tuple[float, Floats]:
-    """Decision accuracy with all units, and the loss of it when a single unit no longer reaches the readout.
+    """Decision accuracy with all units, and the loss of it, (N,), when a single unit no longer reaches the readout.
 
-    In a network of autapses no unit acts on another, so that this is all that removing a unit does; in other networks
-    it leaves out what the unit does through others.
-
-    Parameters
-    ----------
-    states : numpy.ndarray
-        (R, N), rows of the decision period.
-    labels : numpy.ndarray
-        (R,) right answers.
-    readout, bias : numpy.ndarray
-        (17, N) and (17,).
-
-    Returns
-    -------
-    accuracy : float
-        Share of rows whose largest logit is right.
-    loss : numpy.ndarray
-        (N,) accuracy lost without each unit; negative where the network does better without.
+    `states` are rows of the decision period, (R, N), `labels` their right answers (R,), `readout` and `bias` (17, N)
+    and (17,). A loss is negative where the network does better without the unit. In a network of autapses no unit acts
+    on another, so that this is all that removing a unit does; in other networks it leaves out what the unit does
+    through others.
     """
     states = np.asarray(states, dtype=np.float32)
     logits = states @ readout.T.astype(np.float32) + bias.astype(np.float32)  # (R, 17)

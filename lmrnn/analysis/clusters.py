@@ -21,20 +21,11 @@ PERMUTATIONS = 1000
 
 
 def task_variance(states: Floats, moment: Integers) -> Floats:
-    """Variance of each unit over the trials of one task, averaged over the moments of a trial.
+    """Variance of each unit over the trials of one task, averaged over the moments of a trial, (N,).
 
-    Parameters
-    ----------
-    states : numpy.ndarray
-        (R, N), one row per trial and time step.
-    moment : numpy.ndarray
-        (R,) what point of a trial each row is (period, and time steps since its onset); rows of equal moment are
-        compared. Negative: the row is left out.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,), mean over moments seen in two trials or more of the variance over trials.
+    `states` are (R, N), one row per trial and time step; `moment` (R,) says what point of a trial each row is (period,
+    and time steps since its onset): rows of equal moment are compared, those of a negative one left out. The mean is
+    over the moments seen in two trials or more.
     """
     kept = moment >= 0
     states, moment = np.asarray(states, dtype=float)[kept], moment[kept]
@@ -49,19 +40,8 @@ def task_variance(states: Floats, moment: Integers) -> Floats:
 
 
 def normalised_variance(variance: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """Task variances of the active units, each unit's largest being 1.
-
-    Parameters
-    ----------
-    variance : numpy.ndarray
-        (N, tasks).
-
-    Returns
-    -------
-    active : numpy.ndarray
-        (N,) whether a unit's variances sum to `SILENT` or more.
-    normalised : numpy.ndarray
-        (active units, tasks), 0 .. 1.
+    """Which units are active, (N,): those whose task variances (N, tasks) sum to `SILENT` or more; and their variances,
+    each unit's largest being 1, (active units, tasks).
     """
     active = variance.sum(axis=1) >= SILENT
     kept = variance[active]
@@ -69,32 +49,9 @@ def normalised_variance(variance: Floats) -> tuple[NDArray[np.bool_], Floats]:
 
 
 def k_means(points: Floats, k: int, rng: np.random.Generator, restarts: int = RESTARTS) -> Integers:
-    """Cluster points around k means (Lloyd's algorithm from k-means++ starts; the best of several).
-
-    Parameters
-    ----------
-    points : numpy.ndarray
-        (n, d).
-    k : int
-        Number of clusters, 1 .. n.
-    rng : numpy.random.Generator
-        Source of the starts.
-    restarts : int
-        Number of starts.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) cluster of each point, 0 .. k-1, clusters in the order of their first point.
-
-    Raises
-    ------
-    ValueError
-        When there are fewer points than clusters.
-
-    References
-    ----------
-    D. Arthur, S. Vassilvitskii: k-means++: the advantages of careful seeding. SODA 2007.
+    """Cluster points (n, d) around k means, 1 <= k <= n: Lloyd's algorithm, the best of several k-means++ starts
+    (Arthur and Vassilvitskii, SODA 2007). Gives each point's cluster, 0 .. k-1, (n,), clusters in the order of their
+    first point. Raises ValueError when there are fewer points than clusters.
     """
     if not 1 <= k <= len(points):
         raise ValueError(f"{len(points)} points cannot make {k} clusters")
@@ -135,24 +92,9 @@ def _squared_distances(points: Floats, others: Floats) -> Floats:
 
 
 def silhouette(points: Floats, labels: Integers) -> float:
-    """How well clusters are separated: the mean over points of (b - a) / max(a, b).
-
-    Parameters
-    ----------
-    points : numpy.ndarray
-        (n, d).
-    labels : numpy.ndarray
-        (n,) cluster of each.
-
-    Returns
-    -------
-    float
-        -1 .. 1, with a the mean distance to the own cluster's other points, b that to the nearest other cluster; a
-        point alone in its cluster counts 0. NaN for a single cluster.
-
-    References
-    ----------
-    P. J. Rousseeuw: Silhouettes. Journal of Computational and Applied Mathematics 20, 53-65 (1987).
+    """How well clusters are separated, -1 .. 1: the mean over points (n, d) of (b - a) / max(a, b), with a the mean
+    distance to the own cluster's other points, b that to the nearest other cluster (Rousseeuw, J. Comput. Appl. Math.
+    20, 1987). A point alone in its cluster counts 0; NaN for a single cluster.
     """
     names, place = np.unique(labels, return_inverse=True)
     if len(names) < 2:
@@ -171,23 +113,10 @@ def silhouette(points: Floats, labels: Integers) -> float:
 
 
 def cluster_units(points: Floats, largest: int = 30, seed: int = 0) -> tuple[Integers, dict[int, float]]:
-    """Cluster units by their normalised task variances, with as many clusters as separate best.
+    """Cluster units by their normalised task variances, (units, tasks), with as many clusters as separate best.
 
-    Parameters
-    ----------
-    points : numpy.ndarray
-        (units, tasks), from `normalised_variance`.
-    largest : int
-        Largest number of clusters tried.
-    seed : int
-        Seed >= 0 of the starts.
-
-    Returns
-    -------
-    labels : numpy.ndarray
-        (units,) 0 .. k-1; all 0 where there are fewer than 3 units.
-    scores : dict of int to float
-        Mean silhouette of each number of clusters tried, 2 .. largest.
+    Gives each unit's cluster, 0 .. k-1 (all 0 where there are fewer than 3 units), and the mean silhouette of each
+    number of clusters tried, 2 .. `largest`. `seed` >= 0 is that of the starts.
     """
     found = {k: k_means(points, k, stream(seed, "clusters", k)) for k in range(2, min(largest, len(points) - 1) + 1)}
     scores = {k: silhouette(points, labels) for k, labels in found.items()}
@@ -201,14 +130,9 @@ def cluster_units(points: Floats, largest: int = 30, seed: int = 0) -> tuple[Int
 class Modularity:
     """How often linked units lie in the same cluster.
 
-    Parameters
-    ----------
-    share : float
-        Share of the links (by weight) within a cluster.
-    chance, spread : float
-        Mean and standard deviation of that share when clusters are permuted among units.
-    p : float
-        Share of permutations with at least as much, counting the clustering itself.
+    `share` is the share of the links (by weight) within a cluster, `chance` and `spread` are its mean and standard
+    deviation when clusters are permuted among units, `p` the share of permutations with at least as much, counting the
+    clustering itself.
     """
 
     share: float
@@ -218,23 +142,11 @@ class Modularity:
 
 
 def modularity(labels: Integers, links: Integers, weight: Floats | None = None, seed: int = 0) -> Modularity:
-    """Compare the links within clusters with those of permuted clusters.
+    """Compare the links within clusters with those of permuted clusters; NaN throughout if no link is left.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray
-        (N,) cluster of each unit; -1 for a unit that is in none, whose links are left out.
-    links : numpy.ndarray
-        (L, 2) pairs of units: neighbours on the sheet, or synapses between different units.
-    weight : numpy.ndarray, optional
-        (L,) weight >= 0 of each link; 1 by default.
-    seed : int
-        Seed >= 0 of the permutations.
-
-    Returns
-    -------
-    Modularity
-        NaN throughout if no link is left.
+    `labels` (N,) are the units' clusters, -1 for a unit that is in none, whose links are left out; `links` (L, 2) are
+    pairs of units, neighbours on the sheet or synapses between different units, with weights >= 0 (L,), 1 by default;
+    `seed` >= 0 is that of the permutations.
     """
     weight = np.ones(len(links)) if weight is None else np.asarray(weight, dtype=float)
     kept = (labels[links] >= 0).all(axis=1)
@@ -259,19 +171,8 @@ def _share_within(labels: Integers, links: Integers, weight: Floats) -> float:
 
 
 def sheet_neighbours(side: int, torus: bool = False) -> Integers:
-    """Pairs of units that touch on a square sheet, sides and corners.
-
-    Parameters
-    ----------
-    side : int
-        Units along a side.
-    torus : bool
-        Whether opposite edges are joined.
-
-    Returns
-    -------
-    numpy.ndarray
-        (L, 2), each pair once.
+    """Pairs of units that touch, by sides and corners, on a square sheet of `side` units, (L, 2), each pair once; on a
+    torus opposite edges are joined.
     """
     row, column = np.divmod(np.arange(side * side), side)
     pairs = []

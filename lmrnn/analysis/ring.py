@@ -19,21 +19,12 @@ _ENOUGH_POSITIONS = POSITIONS // 2
 class Rotation:
     """How states turn in the plane in which they go round once with the position.
 
-    Parameters
-    ----------
-    advance : float
-        Mean angle advanced per time step in rad, positive in the direction in which positions rise.
-    target : float
-        Mean angle that the position to be reported advances per time step.
-    coherence : float
-        0 .. 1, length of the mean of exp(i (angle - angle of the position)): 1 where the state is always at the right
-        place of the ring.
-    explained : float
-        Share of the variance between trials at equal times that lies in the plane.
-    plane : numpy.ndarray
-        (R, 2) states in the plane.
-    turns, wanted : numpy.ndarray
-        (R,) angle by which the state, and the position, advanced since the trial's row before; NaN at its first.
+    `advance` is the mean angle advanced per time step in rad, positive in the direction in which positions rise,
+    `target` that of the position to be reported. `coherence`, 0 .. 1, is the length of the mean of exp(i (angle - angle
+    of the position)): 1 where the state is always at the right place of the ring. `explained` is the share of the
+    variance between trials at equal times that lies in the plane, `plane` (R, 2) are the states in it; `turns` and
+    `wanted` (R,) are the angles by which the state, and the position, advanced since the trial's row before, NaN at its
+    first.
     """
 
     advance: float
@@ -50,34 +41,14 @@ class Rotation:
         return share_of(self.advance, self.target)
 
     def share_in(self, rows: NDArray[np.bool_]) -> float:
-        """The share measured in some rows only (in the same plane, that of all).
-
-        Parameters
-        ----------
-        rows : numpy.ndarray
-            (R,) which rows count.
-
-        Returns
-        -------
-        float
-            NaN if no row is left.
-        """
+        """The share measured in some rows (R,) only, in the same plane, that of all; NaN if no row is left."""
         kept = rows & np.isfinite(self.turns)
         return share_of(self.turns[kept].mean(), self.wanted[kept].mean()) if kept.any() else float("nan")
 
 
 def share_of(advance: float, target: float) -> float:
-    """Angle advanced over the target's.
-
-    Parameters
-    ----------
-    advance, target : float
-        rad per time step.
-
-    Returns
-    -------
-    float
-        Their ratio; the advance over one step of the ring where the target stands still.
+    """Angle advanced over the target's, both in rad per time step; the advance over one step of the ring where the
+    target stands still.
     """
     return float(advance / (target if abs(target) > 1e-9 else RING_STEP))
 
@@ -85,30 +56,14 @@ def share_of(advance: float, target: float) -> float:
 def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rotation:
     """Measure rotation in the principal plane that states go round once with a trial's first position.
 
-    What all trials share at a time since onset is taken away. At each time, the mean states are fitted by the cosine
-    and sine of the first position; the plane is that of the two strongest principal components of all these fits, so
-    that the 16 first positions go round it once. (The strongest plane of the states themselves may be one that they go
-    round twice.) Nothing about it presumes that the state turns.
-
-    Parameters
-    ----------
-    states : numpy.ndarray
-        (R, N), one row per trial and time step, those of a trial together and in the order of time.
-    position : numpy.ndarray
-        (R,) position on the ring, any integer, counted modulo 16.
-    trial : numpy.ndarray
-        (R,) which trial a row belongs to.
-
-    Returns
-    -------
-    Rotation
-        The sense of the plane is the one in which the angle at onset goes with the first position; the direction of
-        time does not enter, so an advance of the wrong sign shows.
-
-    Raises
-    ------
-    ValueError
-        When trials begin at fewer than three positions, which span no plane.
+    `states` are (R, N), one row per trial and time step, those of a trial together and in the order of time, `position`
+    (R,) on the ring is any integer, counted modulo 16, `trial` (R,) which trial a row belongs to. What all trials share
+    at a time since onset is taken away. At each time, the mean states are fitted by the cosine and sine of the first
+    position; the plane is that of the two strongest principal components of all these fits, so that the 16 first
+    positions go round it once. (The strongest plane of the states themselves may be one that they go round twice.)
+    Nothing about it presumes that the state turns: its sense is the one in which the angle at onset goes with the first
+    position; the direction of time does not enter, so an advance of the wrong sign shows. Raises ValueError when trials
+    begin at fewer than three positions, which span no plane.
     """
     states, position = np.asarray(states, dtype=float), np.asarray(position)
     onset, since, first = _trials(position, trial)
@@ -139,19 +94,8 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
 
 
 def advances(angle: Floats, trial: Integers) -> Floats:
-    """Angle advanced since the row before.
-
-    Parameters
-    ----------
-    angle : numpy.ndarray
-        (R,) rad, rows of a trial together and in the order of time.
-    trial : numpy.ndarray
-        (R,) trial of each row.
-
-    Returns
-    -------
-    numpy.ndarray
-        (R,) in [-pi, pi); NaN at a trial's first row.
+    """Angle advanced since the row before, (R,) in [-pi, pi), NaN at a trial's first row; `angle` (R,) in rad, rows of
+    a trial together and in the order of time.
     """
     turns = np.full(len(trial), np.nan)
     same = trial[1:] == trial[:-1]
@@ -160,26 +104,16 @@ def advances(angle: Floats, trial: Integers) -> Floats:
 
 
 def pattern_rotation(states: Floats, position: Integers, trial: Integers) -> tuple[float, float]:
-    """By which angle the pattern of activity over all first positions turns in a time step.
+    """By which angle the pattern of activity over all first positions turns in a time step, over the target's, and its
+    coherence.
 
-    At each time since onset the states are fitted by the cosine and sine of the trial's first position, which gives the
-    first harmonic c of the pattern, a complex vector over units. If every state passes to where that of a position by
-    an angle further was, the next harmonic is exp(i angle) c; so the angle is that of the scalar product of the two,
-    summed over time. It needs no plane, and trials whose state says nothing about the position dilute the pattern, but
-    not its angle. A pattern that stands still has angle 0, and one that moves to other units has no coherence.
-
-    Parameters
-    ----------
-    states, position, trial
-        As for `measure_rotation`.
-
-    Returns
-    -------
-    share : float
-        The angle over the target's in the same rows; NaN if at no two times trials of all but a few first positions
-        are left.
-    coherence : float
-        0 .. 1, length of the summed scalar products over the sum of the patterns' lengths.
+    At each time since onset the states (as for `measure_rotation`) are fitted by the cosine and sine of the trial's
+    first position, which gives the first harmonic c of the pattern, a complex vector over units. If every state passes
+    to where that of a position by an angle further was, the next harmonic is exp(i angle) c; so the angle is that of
+    the scalar product of the two, summed over time. It needs no plane, and trials whose state says nothing about the
+    position dilute the pattern, but not its angle. A pattern that stands still has angle 0; one that moves to other
+    units has no coherence (0 .. 1, the length of the summed scalar products over the sum of the patterns' lengths). NaN
+    if at no two times trials of all but a few first positions are left.
     """
     states = np.asarray(states, dtype=float)
     _, since, first = _trials(np.asarray(position), trial)

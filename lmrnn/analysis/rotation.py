@@ -20,38 +20,16 @@ from lmrnn.tasks import MS_PER_POSITION, POSITIONS, Task, battery
 
 
 def seq_positions(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Position to be reported at each time step of the decision period.
-
-    Parameters
-    ----------
-    run : Run
-        Of any task.
-
-    Returns
-    -------
-    rows : numpy.ndarray
-        (R,) rows of the states in which there is something to report.
-    position : numpy.ndarray
-        (R,) 0 .. 15.
+    """Rows of a run's states in which there is something to report, (R,), and the position to be reported in each, 0 ..
+    15, (R,): those of the decision period.
     """
     rows = np.flatnonzero((run.time >= run.trials.decision[run.trial]) & (run.trials.labels > 0))
     return rows, run.trials.labels[rows] - 1
 
 
 def int_positions(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Position that the answer would have if the delay ended now, at each time step of the delay (reach family).
-
-    Parameters
-    ----------
-    run : Run
-        Of a task of the reach family with a delay.
-
-    Returns
-    -------
-    rows : numpy.ndarray
-        (R,) rows of the delay.
-    position : numpy.ndarray
-        (R,) any integer, counted modulo 16.
+    """Rows of the delay of a run of the reach family, (R,), and the position, any integer counted modulo 16, that the
+    answer would have if the delay ended there, (R,).
     """
     task, dt = run.trials.task, run.trials.dt
     onset, decision = run.trials.bounds[run.trial, -3], run.trials.decision[run.trial]
@@ -67,29 +45,13 @@ def rotations(
 ) -> Iterator[tuple[dict, Rotation, np.ndarray]]:
     """Rotation of a network in every task that calls for it, and in the same tasks without as a control.
 
-    Parameters
-    ----------
-    network : LMRNN
-        The network.
-    spec : dict
-        The cell's spec.
-    trials : int
-        Trials per task.
-    seed : int
-        Seed >= 0 of the trials.
-
-    Yields
-    ------
-    row : dict
-        task; what (``seq``: during the decision, ``int``: during the delay, ``none``: a base task's decision, in which
-        the position stands still); advance, target (rad per time step), share, coherence, explained; the same share in
-        trials answered right throughout (``right_share``, with ``right_trials`` of ``trials``), that of the network's
-        answers (``answer_share``, where it answers at two time steps running; NaN for int, whose delay has no answers),
-        and that of the whole pattern (``pattern_share``, ``pattern_coherence``; `pattern_rotation`).
-    rotation : Rotation
-        The same, with the states in the plane.
-    place : numpy.ndarray
-        (R, 3): trial, time step since onset, position modulo 16 of each of its states.
+    Yields a row, the same as a `Rotation` with the states in the plane, and (R, 3) trial, time step since onset and
+    position modulo 16 of each of its states. A row has the task; what (``seq``: during the decision, ``int``: during
+    the delay, ``none``: a base task's decision, in which the position stands still); advance, target (rad per time
+    step), share, coherence, explained; the same share in trials answered right throughout (``right_share``, with
+    ``right_trials`` of ``trials``), that of the network's answers (``answer_share``, where it answers at two time steps
+    running; NaN for int, whose delay has no answers), and that of the whole pattern (``pattern_share``,
+    ``pattern_coherence``; `pattern_rotation`).
     """
     for rule, task in enumerate(battery(spec["tasks"])):
         what = _ring_of(task, spec["definition"])

@@ -15,30 +15,14 @@ from lmrnn.tasks import battery
 def unit_tables(
     network: LMRNN, spec: dict, trials: int = 64, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """What the units of a network are for.
+    """What the units of a network are for: three tables, of units, of their tuning, of their clusters.
 
-    Parameters
-    ----------
-    network : LMRNN
-        The network.
-    spec : dict
-        The cell's spec.
-    trials : int
-        Trials per task.
-    seed : int
-        Seed >= 0 of the trials and of the clustering.
-
-    Returns
-    -------
-    units : pandas.DataFrame
-        One row per unit: unit, row and column on the sheet (-1 without one), active, cluster (-1 if not active),
-        self_weight, time_constant_ms, the task of the largest variance and that of the largest loss without the unit.
-    tuning : pandas.DataFrame
-        One row per unit and task: variance (normalised: the unit's largest is 1; 0 if not active), loss (decision
-        accuracy lost when the unit no longer reaches the readout).
-    clusters : pandas.DataFrame
-        One row: active units, number of clusters, silhouette, and modularity on the sheet (neighbours) and over
-        synapses (weighted by strength).
+    Units, one row each: unit, row and column on the sheet (-1 without one), active, cluster (-1 if not active),
+    self_weight, time_constant_ms, the task of the largest variance and that of the largest loss without the unit.
+    Tuning, one row per unit and task: variance (normalised: the unit's largest is 1; 0 if not active), loss (decision
+    accuracy lost when the unit no longer reaches the readout). Clusters, one row: active units, number of clusters,
+    silhouette, and modularity on the sheet (neighbours) and over synapses (weighted by strength). `trials` is per task,
+    `seed` >= 0 that of the trials and of the clustering.
     """
     tasks = battery(spec["tasks"])
     readout, bias = network.readout.detach().numpy(), network.readout_bias.detach().numpy()

@@ -42,23 +42,8 @@ def check_columns(spec: DatasetSpec, columns: Mapping[str, np.ndarray]) -> int:
 
 
 def check_rows(path: Path, observations: np.ndarray, labels: np.ndarray, do: str) -> None:
-    """Refuse time steps that no trial can have.
-
-    Parameters
-    ----------
-    path : Path
-        The file that they come from.
-    observations : numpy.ndarray
-        (S, 33) float32.
-    labels : numpy.ndarray
-        (S,) int8.
-    do : str
-        What the user can do about it.
-
-    Raises
-    ------
-    DamagedFileError
-        When an observation is not finite or a label is no class.
+    """Refuse time steps that no trial can have: DamagedFileError, with what the user can do, when one of the
+    observations (S, 33) is not finite or one of the labels (S,) no class.
     """
     # a sum shows whether all are finite, without an array of as many answers
     if not np.isfinite(observations.sum(dtype=np.float64)):

@@ -42,24 +42,11 @@ _DO = "Delete it and run the same command again: it is generated anew, with the 
 
 
 def generate_dataset(spec: DatasetSpec, path: Path | str) -> None:
-    """Generate a dataset's file, whole or not at all.
+    """Generate a dataset's file, whole or not at all, usually at ``spec.path(root)``.
 
     A process that finds another one at work on the same file waits for it. A finished file is left alone, a damaged or
-    outdated dataset is replaced, and what an interrupted process left behind is removed.
-
-    Parameters
-    ----------
-    spec : DatasetSpec
-        What to generate.
-    path : Path or str
-        The file, usually ``spec.path(root)``.
-
-    Raises
-    ------
-    DamagedFileError
-        When the path holds something else: another dataset, or no dataset at all.
-    ResourceError
-        When the disk is full.
+    outdated dataset is replaced, and what an interrupted process left behind is removed. Raises DamagedFileError when
+    the path holds something else (another dataset, or no dataset at all), ResourceError when the disk is full.
     """
     path = Path(path)
     with lock(path.parent / ".locks" / f"{path.name}.lock"):
@@ -122,25 +109,9 @@ def _brief(value: Any) -> str:
 
 
 def load_dataset(path: Path | str, spec: DatasetSpec | None = None) -> Dataset:
-    """Read a dataset's file into memory.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file.
-    spec : DatasetSpec, optional
-        What it must hold.
-
-    Returns
-    -------
-    Dataset
-        As `lmrnn.datasets.generation.generate` gives it.
-
-    Raises
-    ------
-    DamagedFileError
-        When the file is missing, truncated, changed, foreign, of another schema or generator version, or holds another
-        dataset.
+    """Read a dataset's file into memory, as `lmrnn.datasets.generation.generate` gives it. Raises DamagedFileError when
+    it is missing, truncated, changed, foreign, of another schema or generator version, or does not hold what `spec`
+    says.
     """
     path = Path(path)
     with open_h5(path, "dataset", DATASET_SCHEMA, _DO) as file:

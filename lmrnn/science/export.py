@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,16 +33,13 @@ def to_rnn(network: LMRNN) -> tuple[nn.RNN, nn.Linear]:
         raise ConfigError(f"torch.nn.RNN computes leak 1 with tanh or relu only; this network has {has}: "
                           "to_npz exports any, with its formula")  # fmt: skip
     neurons, inputs = network.neurons, network.input.shape[1] + network.n_tasks
-    kind = {"device": network.bias.device, "dtype": network.bias.dtype}
-    rnn = nn.RNN(inputs, neurons, nonlinearity=network.nonlinearity, **kind)
-    linear = nn.Linear(neurons, network.readout.shape[0], **kind)
-    with torch.no_grad():
-        rnn.weight_ih_l0.copy_(torch.cat([network.input, network.rule], dim=1))
-        rnn.weight_hh_l0.copy_(network.recurrent_matrix())
-        rnn.bias_ih_l0.copy_(network.bias)
-        rnn.bias_hh_l0.zero_()
-        linear.weight.copy_(network.readout)
-        linear.bias.copy_(network.readout_bias)
+    rnn = nn.RNN(inputs, neurons, nonlinearity=network.nonlinearity).to(network.bias)
+    linear = nn.Linear(neurons, network.readout.shape[0]).to(network.bias)
+    drive = torch.cat([network.input, network.rule], dim=1).detach()
+    recurrent, bias = network.recurrent_matrix().detach(), network.bias.detach()
+    ours = {"weight_ih_l0": drive, "weight_hh_l0": recurrent, "bias_ih_l0": bias, "bias_hh_l0": torch.zeros_like(bias)}
+    rnn.load_state_dict(ours)
+    linear.load_state_dict({"weight": network.readout.detach(), "bias": network.readout_bias.detach()})
     return rnn, linear
 
 
@@ -59,10 +57,9 @@ def to_npz(cell: TrainedNetwork, path: Path | str) -> None:
     if Path(path).suffix != ".npz":
         raise ConfigError(f"{path}: the name of an export ends in .npz")
     network = cell.network
-    arrays = {name: one.numpy(force=True) for name, one in network.named_parameters()}
+    arrays: dict[str, Any] = {name: one.numpy(force=True) for name, one in network.named_parameters()}
     arrays |= {"post": network.connectivity.post, "pre": network.connectivity.pre}
-    arrays |= {"leak": np.float64(network.leak), "nonlinearity": np.str_(network.nonlinearity)}
-    arrays |= {"tasks": np.array(cell.tasks), "dt": np.int64(cell.spec["dt"])}
-    arrays |= {"spec": np.str_(canonical_json(cell.spec)), "formula": np.str_(FORMULA)}
+    arrays |= {"leak": network.leak, "nonlinearity": network.nonlinearity, "dt": cell.spec["dt"], "tasks": cell.tasks}
+    arrays |= {"spec": canonical_json(cell.spec), "formula": FORMULA}
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)

@@ -140,7 +140,7 @@ def fixed_points(
     for end in np.argsort(speeds, kind="stable"):
         if not speeds[end] <= slow:
             continue
-        near = [np.linalg.norm(ends[end] - ends[one]) <= apart * max(1, np.linalg.norm(ends[one])) for one in points]
+        near = [_distance(ends[end], ends[one]) <= apart for one in points]
         if any(near):
             count[near.index(True)] += 1
         else:
@@ -150,6 +150,11 @@ def fixed_points(
     width = min(network.neurons, LEADING) if network.neurons > MOST_DENSE else network.neurons
     spectra = np.array(eigenvalues, complex).reshape(len(points), width)
     return FixedPoints(ends[points], speeds[points], spectra, np.array(count, np.int64), len(starts) - sum(count))
+
+
+def _distance(state: Floats, other: Floats) -> float:
+    """Distance between two states over the larger of 1 and the norm of the latter."""
+    return float(np.linalg.norm(state - other)) / max(1.0, float(np.linalg.norm(other)))
 
 
 def _minimum(step: Step, start: Floats, most_steps: int) -> Floats:

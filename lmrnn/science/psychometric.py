@@ -148,9 +148,8 @@ def psychometric(
     levels = np.array(default_coherences(one) if coherence is None else coherence, float)
     each = np.repeat(levels, trials)
     run = cell.run(task, len(each), noise=noise, seed=seed, coherence=each, **conditions)
-    classes = [_answers_if(run.trials, winner) for winner in (1, 2)]
-    chose = [run.answers == wanted for wanted in classes]
-    table = choice_table(each, *chose, run.right)
+    first, second = (run.answers == _answers_if(run.trials, winner) for winner in (1, 2))
+    table = choice_table(each, first, second, run.right)
     either = (table["first"] + table["second"]) * table["trials"]
     choice = fit_sigmoid(table["coherence"], table["first"] * table["trials"], either, shape)
     return Psychometric(one.name, table, choice, _accuracy(table, shape))

@@ -57,7 +57,7 @@ def compute_curves(cells: Iterable[Cell], study: Mapping[str, Any], table: Path 
     """
     from lmrnn.curves.tables import compute
 
-    settings = study["curves"]["thresholds"], study["curves"]["bootstrap"]
+    settings = study["curves"]["thresholds"], study["curves"]["bootstrap"], study["curves"]["budgets"]
     write_tables(compute(read_table(table), _results(cells, study), *settings), outputs)
 
 

@@ -27,7 +27,7 @@ from lmrnn.curves.comparison import (
     prepare,
     restricted,
 )
-from lmrnn.curves.statistics import DRAWS, crossing, mean_interval, median_interval
+from lmrnn.curves.statistics import DRAWS, area, crossing, mean_interval, median_interval
 from lmrnn.tasks import battery_names
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 UNITS = {"steps": "step", "trials": "trials", "seconds": "training_seconds"}
 _PANEL = ["panel_id", "connectivity_id"]
+# settings of the rates, as far as a study has them
+RATES = ("learning_rate", "recurrent_rate", "reference_degree", "schedule", "warmup_steps", "rate_floor")
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,15 @@ class Sweep:
     """The cells of a study as its curves see them.
 
     `runs` is the table of `prepare`, row i of which is results[i]; `thresholds` are decision accuracies in (0, 1];
-    `bootstrap` counts the resamples for intervals over more than five seeds (up to five, all are listed).
+    `bootstrap` counts the resamples for intervals over more than five seeds (up to five, all are listed); `budgets` are
+    steps up to which areas are taken.
     """
 
     runs: pd.DataFrame
     results: Sequence[CellResult]
     thresholds: Sequence[float]
     bootstrap: int = DRAWS
+    budgets: Sequence[int] = ()
 
     @cached_property
     def best(self) -> pd.DataFrame:
@@ -62,13 +66,17 @@ class Sweep:
 
 
 def compute(
-    table: pd.DataFrame, results: Sequence[CellResult], thresholds: Sequence[float], bootstrap: int = DRAWS
+    table: pd.DataFrame,
+    results: Sequence[CellResult],
+    thresholds: Sequence[float],
+    bootstrap: int = DRAWS,
+    budgets: Sequence[int] = (),
 ) -> dict[str, pd.DataFrame]:
     """All curves of a study (`TABLES`), from its table of cells and the same cells in the same order without weights.
 
     Raises ValueError when table and results differ in number.
     """
-    sweep = Sweep(prepare(table, results), results, list(dict.fromkeys(thresholds)), bootstrap)
+    sweep = Sweep(prepare(table, results), results, list(dict.fromkeys(thresholds)), bootstrap, sorted(set(budgets)))
     return {name: make(sweep) for name, make in TABLES.items()}
 
 
@@ -135,6 +143,27 @@ def threshold_times(runs: pd.DataFrame, results: Sequence[CellResult], threshold
             reached = np.isfinite(times["steps"])
             found = {"threshold": threshold, "reached": reached, **times, "limit_steps": int(run["steps"])}
             rows.append({**run[kept], **found, **trained, "first_evaluation": int(first), **run[IDS]})
+    return pd.DataFrame(rows)
+
+
+def areas(sweep: Sweep) -> pd.DataFrame:
+    """Area under each cell's learning curve up to fixed budgets of steps: the primary measure of how fast it learns.
+
+    One row per cell and budget that its training spans, whole (its own length among them): area, the mean validation
+    decision accuracy from step 0, at which the untrained network is evaluated, to the budget, on straight lines between
+    evaluations (`lmrnn.curves.statistics.area`). From where a training diverges on, its accuracy is 0.
+    """
+    settings = [name for name in RATES if name in sweep.runs]
+    kept = ["panel", "family", *FIRST_AXES, *CONNECTIVITY, *settings, "seed", "status", "final_validation"]
+    rows = []
+    for i, run in sweep.runs.iterrows():
+        history, length = sweep.results[i].history, int(run["steps"])
+        steps, accuracy = history["step"], history["decision_accuracy"]
+        if run["status"] == "diverged":
+            after = np.nextafter(float(steps[-1:].sum()), np.inf)  # the last measured accuracy holds at its own step
+            steps, accuracy = np.append(steps, after), np.append(accuracy, 0.0)
+        for budget in sorted({length, *(one for one in sweep.budgets if one < length)}):
+            rows.append({**run[kept], "budget": budget, "area": area(steps, accuracy, budget), **run[IDS]})
     return pd.DataFrame(rows)
 
 
@@ -266,6 +295,7 @@ def task_accuracy(sweep: Sweep) -> pd.DataFrame:
 # Every table of curves by its name; the workflow makes each a file.
 TABLES: dict[str, Callable[[Sweep], pd.DataFrame]] = {
     "training_speed": training_speed,
+    "areas": areas,
     "threshold_times": lambda sweep: sweep.times,
     "steps_to_threshold": steps_to_threshold,
     "data_efficiency": data_efficiency,

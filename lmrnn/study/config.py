@@ -156,7 +156,7 @@ def _plain(value: object, key: Key, source: Source, values_left: Iterator[int]) 
 
 
 def _lists(plain: Mapping[str, Any]) -> Iterator[tuple[Key, list[Any]]]:
-    """Every list whose values are counted: the axes of the grid, with the lists inside, and the thresholds."""
+    """Every list whose values are counted: the axes of the grid, with the lists inside, thresholds and budgets."""
     for number_of_block, block in enumerate(plain["grid"]):
         for axis, values in block.items():
             yield ("grid", number_of_block, axis), values
@@ -164,7 +164,8 @@ def _lists(plain: Mapping[str, Any]) -> Iterator[tuple[Key, list[Any]]]:
             for setting, values in entry.items() if isinstance(entry, dict) else ():
                 if isinstance(values, list):
                     yield ("grid", number_of_block, "connectivity", index, setting), values
-    yield ("curves", "thresholds"), plain.get("curves", {}).get("thresholds", [])
+    for key in ("thresholds", "budgets"):
+        yield ("curves", key), plain.get("curves", {}).get(key, [])
 
 
 def _refuse_twice(values: list[Any], key: Key, source: Source) -> None:

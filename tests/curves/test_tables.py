@@ -77,6 +77,28 @@ def test_steps_trials_and_seconds_to_threshold_of_one_cell():
     assert times[["steps", "trials", "seconds"]].iloc[0].tolist() == pytest.approx([150, 150 * 64, 1.5])
 
 
+def test_the_area_under_a_learning_curve_is_its_mean_up_to_each_budget():
+    # steps 0, 100, 200; a straight line to .5 at 100, then to .7
+    cells = [cell(LOCAL3, [0.1, 0.5, 0.7]), cell(FULL, [0.1, 0.5], status="diverged", steps=200)]
+    found = curves.compute(table_of(cells), cells, (0.5,), budgets=(50, 100, 150, 5000))["areas"]
+    local = found[found["connectivity"] == "local-r3"]
+    assert local["budget"].tolist() == [50, 100, 150, 200]  # none longer than the training
+    # means of .1..3, of .1...5, of (.3 x 100 + .55 x 50) / 150, of (.3 + .6) / 2
+    assert local["area"].tolist() == pytest.approx([0.2, 0.3, 57.5 / 150, 0.45])
+    full = found[found["connectivity"] == "full"]
+    assert full["area"].tolist() == pytest.approx([0.2, 0.3, 0.2, 0.15])  # 0 from where it diverged on
+
+
+@pytest.mark.parametrize("rise", [60, 150, 400])
+def test_areas_hardly_depend_on_how_often_is_evaluated(rise):
+    found = []
+    for every in (25, 50, 100):
+        steps = np.arange(0, 2001, every)
+        one = cell(LOCAL3, 0.05 + 0.85 * (1 - np.exp(-steps / rise)), every=every)
+        found.append(curves.compute(table_of([one]), [one], (0.5,), budgets=(1000,))["areas"]["area"].to_numpy())
+    assert np.abs(np.array(found) / found[0] - 1).max() < 0.01
+
+
 def test_censored_and_diverged_cells_are_counted_and_never_dropped():
     cells = [cell(LOCAL3, [0, 0.6, 0.8], seed=0), cell(LOCAL3, [0, 0.2, 0.3], seed=1)]
     cells += [cell(LOCAL3, [0, 0.9], seed=2, status="diverged", steps=200)]

@@ -89,7 +89,9 @@ def test_the_area_under_a_learning_curve_is_its_mean_up_to_each_budget():
     assert full["area"].tolist() == pytest.approx([0.2, 0.3, 0.2, 0.15])  # 0 from where it diverged on
 
 
-@pytest.mark.parametrize("rise", [60, 150, 400])
+@pytest.mark.parametrize(
+    "rise", [100, 150, 400]
+)  # halfway after 70 steps, as the fastest networks on 20 tasks, or later
 def test_areas_hardly_depend_on_how_often_is_evaluated(rise):
     found = []
     for every in (25, 50, 100):

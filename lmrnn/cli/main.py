@@ -48,7 +48,7 @@ def train_command(arguments: argparse.Namespace) -> None:
     """Train one cell of a study without Snakemake."""
     from lmrnn.study.grid import find_cell
     from lmrnn.study.requirements import check_limits
-    from lmrnn.training.run import run_cell
+    from lmrnn.training.cell import train_cell
 
     chosen = studies.choose(arguments)
     config, cell = chosen.config, find_cell(chosen.cells, arguments.cell)
@@ -56,9 +56,9 @@ def train_command(arguments: argparse.Namespace) -> None:
     progress = sys.stderr.isatty() and not arguments.log
     if arguments.log:
         with logged(arguments.log) as log:
-            status = run_cell(cell, config["results"], config["compute"], log)
+            status = train_cell(cell.spec, config["results"], config["compute"], log)
     else:
-        status = run_cell(cell, config["results"], config["compute"], sys.stdout, progress)
+        status = train_cell(cell.spec, config["results"], config["compute"], sys.stdout, progress)
     print(f"{cell.path(config['results'])}: {status}")
 
 

@@ -24,8 +24,8 @@ MOST_VALUES, MOST_LEVELS = 100_000, 20
 _MOST_BYTES = 1_000_000
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_TRUTH = {"true": True, "false": False}
-_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_TRUTH = {"true": True, "false": False, "on": True, "off": False}
+_SWITCHES = {"yes": "true", "no": "false"}
 _BASES = {"x": 16, "b": 2, "o": 8}
 _MOST_SHOWN = 10  # doubtful values in one message
 _LONGEST = 100  # of a number that somebody wrote
@@ -79,7 +79,7 @@ def number(text: str) -> int | float | None:
 
 
 def truth(text: str) -> bool | None:
-    """What ``true`` or ``false`` says; None for another text."""
+    """What ``true``, ``false``, ``on`` or ``off`` says; None for another text."""
     return _TRUTH.get(text.lower() if text in (text.lower(), text.upper(), text.capitalize()) else "")
 
 

@@ -40,13 +40,18 @@ def _parameters(cell: Cell) -> tuple[int, int, int]:
     return neurons, synapses, neurons * (CHANNELS + len(cell.tasks) + 1) + CLASSES * (neurons + 1)
 
 
+def longest_steps(spec: Mapping[str, Any]) -> int:
+    """Time steps of the longest batch of a cell."""
+    return spec["training"].get("sequence_length", _LONGEST_TRIAL_MS // spec["dt"])
+
+
 def cell_memory_mb(cell: Cell) -> int:
     """Memory in MB (10**6 bytes) that training one cell takes, generously."""
     spec, training = cell.spec, cell.spec["training"]
     neurons, synapses, others = _parameters(cell)
     # float32: weight, gradient, two Adam moments, the best weights, a checkpoint's copy of four, indices in both orders
     parameters = synapses * (9 * 4 + 24) + others * 9 * 4
-    longest = training.get("sequence_length", _LONGEST_TRIAL_MS // spec["dt"])
+    longest = longest_steps(spec)
     # states, their gradients, the drive, and copies in the kernel's layouts
     activity = longest * max(training["batch_size"], 256) * (8 * neurons + 4 * (CHANNELS + CLASSES)) * 4
     data = sum(dataset_bytes(cell.dataset(split)) for split in SPLITS)

@@ -1,13 +1,14 @@
-"""One cell of a study from its datasets to its file: what the workflow's jobs and `lmrnn train` both do."""
+"""One cell of a study from its datasets to its file, by itself."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from lmrnn.datasets import SPLITS, Dataset, generate_dataset, load_dataset
+from lmrnn.datasets import SPLITS, Dataset, DatasetSpec, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError
 from lmrnn.files.removal import remove_temporaries
 from lmrnn.files.storage import lock
@@ -19,7 +20,9 @@ from lmrnn.training.state import Compute
 from lmrnn.training.train import train
 
 
-def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
+def ensure_datasets(
+    cell: Cell, results: Path | str, load: Callable[[Path, DatasetSpec], Dataset] = load_dataset
+) -> dict[str, Dataset]:
     """The cell's ``train``, ``validation`` and ``test`` data in memory; files that are missing are made first.
 
     Raises `DamagedFileError` when a file is there but not good.
@@ -30,34 +33,46 @@ def ensure_datasets(cell: Cell, results: Path | str) -> dict[str, Dataset]:
         path = cell.dataset_path(results, split)
         if not path.exists():
             generate_dataset(spec, path)
-        loaded[split] = load_dataset(path, spec)
+        loaded[split] = load(path, spec)
     return loaded
 
 
+@contextmanager
+def claimed(cell: Cell, results: Path | str, log: TextIO, waiting: Callable[[], object]) -> Iterator[str | None]:
+    """Hold a cell's files for this process alone; gives its status where it is finished already, else None.
+
+    Another process that holds them is waited for, after calling `waiting`. When the context ends well the cell's file
+    is there, and what was kept on the way is removed.
+    """
+    path, checkpoint = cell.path(results), cell.checkpoint(results)
+    with lock(checkpoint.with_suffix(".lock"), waiting=waiting):
+        take_over([cell], results, log, held=True)
+        remove_temporaries(path)
+        yield _finished(cell, path, log)
+        checkpoints.remove(checkpoint)
+
+
 def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: TextIO, progress: bool = False) -> str:
-    """Train one cell, or take its finished file, and return its status; a cell that was interrupted continues.
+    """Train one cell by itself, or take its finished file, and return its status; one that was interrupted continues.
 
     File and checkpoint lie below the folder `results`; `compute` is that section of the configuration; `log` gets a
     line per evaluation; `progress` draws a bar on the terminal. Raises `Interrupted` on SIGTERM, SIGINT or SIGUSR2,
     after the state was saved, and `DamagedFileError` when a dataset is not good.
     """
-    path, checkpoint = cell.path(results), cell.checkpoint(results)
+    path = cell.path(results)
 
     def say_waiting() -> None:
         print(f"another process is at work on {path}: waiting for it to end", file=log, flush=True)
 
     # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
-    with lock(checkpoint.with_suffix(".lock"), waiting=say_waiting):
-        take_over([cell], results, log, held=True)
-        remove_temporaries(path)
-        finished = _finished(cell, path, log)
+    with claimed(cell, results, log, say_waiting) as finished:
         if finished is None:
             data = ensure_datasets(cell, results)
             settings = Compute.of(compute, progress)
+            checkpoint = cell.checkpoint(results)
             result = train(cell.spec, data["train"], data["validation"], data["test"], checkpoint, log, settings)
             write_cell(path, result)
             finished = result.status
-        checkpoints.remove(checkpoint)
     return finished
 
 

@@ -39,7 +39,7 @@ class Compute:
     """How a training is computed; none of it changes what is computed, beyond rounding.
 
     `threads` of torch; `device` ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one); `path` of the recurrence
-    (`lmrnn.networks.paths`) or ``auto``; whether the dense path on a GPU replays its steps as `cuda_graphs`; seconds
+    (`lmrnn.networks.paths`), ``auto``, or ``fleet`` for one of several that a fleet trains; whether the dense path on a GPU replays its steps as `cuda_graphs`; seconds
     between two checkpoints; whether to draw a `progress` bar on the terminal.
     """
 
@@ -79,7 +79,7 @@ class Training:
         connectivity = build_connectivity(spec["connectivity"], network.pop("neurons"), seed)
         weights = torch.Generator().manual_seed(torch_seed(seed, "initialisation"))
         self.network = LMRNN(connectivity, len(train_set.tasks), generator=weights, **network).to(device)
-        self.path = choose_path(self.network, device, compute.path)
+        self.path = FLEET if compute.path == FLEET else choose_path(self.network, device, compute.path)
         self.kernel_variant = kernel.variant() if self.path == "kernel" else ""
         self.noise = torch.Generator().manual_seed(torch_seed(seed, "noise"))
         self.optimiser = _optimiser(self.network, self.settings)

@@ -57,7 +57,7 @@ def train(
     compute = compute or Compute()
     say = log if callable(log) else lambda line: print(line, file=log, flush=True)
     data = train_set, validation_set
-    with stop_requests(listen=checkpoint is not None) as stop, _threads(compute.threads):
+    with stop_requests(listen=checkpoint is not None) as stop, threads(compute.threads):
         training = checkpoints.resume(spec, data, checkpoint, say, compute) or Training(spec, *data, compute)
         told = {"record": log.record} if hasattr(log, "record") else {}
         progress = Progress(spec["training"]["steps"], training.step, say, compute.progress, **told)
@@ -174,11 +174,11 @@ def result(
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """Give torch a number of threads, and take it back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    before = torch.get_numthreads()
+    torch.set_numthreads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_numthreads(before)

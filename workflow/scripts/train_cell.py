@@ -3,11 +3,9 @@
 import json
 
 from lmrnn.cli.exits import logged
-from lmrnn.study.config import validate_config
-from lmrnn.study.grid import Cell
-from lmrnn.training.run import run_cell
+from lmrnn.training.cell import train_cell
 
 with logged(snakemake.log[0]) as log:
-    study = validate_config(snakemake.config)
+    study = snakemake.config  # complete and checked, as the rules have put it there
     compute = {**study["compute"], "threads": snakemake.threads}  # fewer than asked for where there are fewer cores
-    run_cell(Cell(json.loads(snakemake.params.spec)), study["results"], compute, log)
+    train_cell(json.loads(snakemake.params.spec), study["results"], compute, log)

@@ -29,7 +29,7 @@ def _nothing() -> None:
 class Member:
     """A training at a step boundary, on the host, and whom to tell how it ends: `done` gets its result, `failed` what
     went wrong with it alone. `stop` says the name of a signal that asks it to save its state and end; it is then failed
-    with `Interrupted`. Without a `checkpoint` nothing is kept on the way.
+    with `Interrupted`. Without a `checkpoint` nothing is kept on the way; with it, every so many `seconds`.
     """
 
     training: Training
@@ -40,6 +40,8 @@ class Member:
     say: Callable[[str], object] = print
     record: Callable[..., object] = lambda event, **fields: None
     stop: Callable[[], str | None] = _nothing
+    seconds: float = 60.0
+    data: Any = None  # its datasets, held for others who share them
     validation: TrialTensors = field(init=False)
     test: TrialTensors = field(init=False)
     progress: Progress = field(init=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -21,6 +22,15 @@ from lmrnn.training.fleet.places import Places
 from lmrnn.training.fleet.pool import Pool
 from lmrnn.training.fleet.rows import Rows
 from lmrnn.training.fleet.shape import Shape
+
+# All graphs of this process, kept until it ends: some releases of torch (issue 193402 of pytorch) clear memory that other
+# graphs of the same stream still use when one of them is freed. They share their memory: they never run side by side.
+_GRAPHS: list[torch.cuda.CUDAGraph] = []
+
+
+@cache
+def _memory_of_graphs() -> Any:
+    return torch.cuda.graph_pool_handle()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +83,6 @@ class Step:
         self.noisy = noisy
         self._buffers: dict[str, Tensor] = {}
         self._graphs: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
-        self._pool: Any = None
 
     def buffer(self, name: str, *size: int) -> Tensor:
         """Memory (K, rows, anything) that one step leaves to the next; the contents are anything.
@@ -130,8 +139,7 @@ class Step:
     def launch(self, rows: Rows) -> None:
         """Take the next step, on a GPU as one graph.
 
-        Raises ResourceError where the device has too little memory. Graphs are kept until the process ends: freeing
-        one of several that share a stream clears memory that the others still use, in some releases of torch.
+        Raises OutOfMemory where the device has too little memory.
         """
         if self.device.type != "cuda":
             return self.compute(rows)
@@ -154,18 +162,22 @@ class Step:
             for tensor, value in zip(kept, before, strict=True):
                 tensor.copy_(value)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool):
+            with torch.cuda.graph(graph, pool=_memory_of_graphs()):
                 self.compute(rows)
         except torch.OutOfMemoryError as error:
             raise out_of_memory(self.shape, places.size, len(rows), error) from error
-        self._pool = self._pool or graph.pool()
+        _GRAPHS.append(graph)
         return graph
 
 
-def out_of_memory(shape: Shape, places: int, rows: int, error: Exception) -> ResourceError:
+class OutOfMemory(ResourceError):
+    """The device's memory is too small for so many cells at once."""
+
+
+def out_of_memory(shape: Shape, places: int, rows: int, error: Exception) -> OutOfMemory:
     """What to say when the device's memory is too small."""
     each = shape.place_bytes(rows) / 1e6
-    return ResourceError(
+    return OutOfMemory(
         f"the GPU has too little memory for a fleet of {places} cells of {shape.neurons} neurons, which takes about "
         f"{each:,.0f} MB a cell ({rows:,} time steps of trials in a batch): {str(error).splitlines()[0]}. Lower "
         "training.batch_size or network.neurons, or see that no other program uses the GPU"

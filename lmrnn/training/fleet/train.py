@@ -15,45 +15,33 @@ from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.provenance import device_name
 from lmrnn.training.train import measures_at_best, result, validate
 
-Arrivals = Callable[[int], Iterable[Member]]
-
-
-def nobody(room: int) -> Iterable[Member]:
-    """No one arrives."""
-    return ()
-
 
 def train_fleet(
-    shape: Shape,
-    members: Iterable[Member],
-    device: torch.device | str = "cpu",
-    places: int | None = None,
-    arrivals: Arrivals = nobody,
-    checkpoint_seconds: float = 60.0,
+    shape: Shape, members: Iterable[Member], device: torch.device | str = "cpu", places: int | None = None
 ) -> None:
     """Train cells of one shape together, each to its own end; every member is told its result or what went wrong.
 
-    `places` are as many as there are members, if not given; `arrivals` is asked between steps for cells that join, at
-    most as many as there is room for. Raises ResourceError where the device has too little memory, after which every
-    member is as it was last saved.
+    `places` are as many as there are members, if not given. Raises `OutOfMemory` where the device has too little
+    memory, after which every member is as it was last saved.
     """
     members = list(members)
-    dtype = members[0].training.network.bias.dtype
-    crew = Crew(shape, places or len(members), device, dtype)
-    _welcome(crew, members)
+    crew = Crew(shape, places or len(members), device, members[0].training.network.bias.dtype)
+    welcome(crew, members)
     while crew.members:
-        _evaluate(crew)
-        _end(crew)
-        _save(crew, checkpoint_seconds)
-        if crew.room:
-            _welcome(crew, list(arrivals(crew.room)))
-            if any(member.training.due for member in crew.members.values()):
-                continue
-        if crew.members:
-            crew.take_steps()
+        turn(crew)
 
 
-def _welcome(crew: Crew, members: list[Member]) -> None:
+def turn(crew: Crew) -> None:
+    """Some steps of a crew, and what is to be done before them: evaluate, end and save those whose time it is."""
+    _evaluate(crew)
+    _end(crew)
+    save(crew)
+    if crew.members:
+        crew.take_steps()
+
+
+def welcome(crew: Crew, members: list[Member]) -> None:
+    """Give members a place, and tell them how they are trained from now on."""
     crew.join(members)
     name, tf32 = device_name(crew.device), crew.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
     for member in members:
@@ -112,15 +100,15 @@ def _end(crew: Crew) -> None:
         _alone(crew, member, finish)
 
 
-def _save(crew: Crew, seconds: float) -> None:
+def save(crew: Crew) -> None:
     """Save those that were told to stop, which then leave, and those whose last checkpoint is old."""
     now = time.monotonic()
     for member in list(crew.members.values()):
         asked = member.stop()
-        if not asked and now - member.saved <= seconds:
+        if not asked and now - member.saved <= member.seconds:
             continue
 
-        def save(one: Member = member, asked: str | None = asked) -> None:
+        def keep(one: Member = member, asked: str | None = asked) -> None:
             crew.unload(one)
             one.save()
             one.saved = now
@@ -129,4 +117,4 @@ def _save(crew: Crew, seconds: float) -> None:
                 at = f"{asked} at step {one.training.step} of {one.training.settings['steps']}"
                 raise Interrupted(f"{at}: saved in {one.checkpoint}, resumable")
 
-        _alone(crew, member, save)
+        _alone(crew, member, keep)

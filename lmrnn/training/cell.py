@@ -1,0 +1,40 @@
+"""One cell of a study: what the workflow's jobs and `lmrnn train` both do. Decides, before torch is there, who trains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from lmrnn.training.fleet.devices import meeting_points
+from lmrnn.training.fleet.meeting import meet
+
+
+def train_cell(
+    spec: dict[str, Any], results: Path | str, compute: Mapping[str, Any], log: TextIO, progress: bool = False
+) -> str:
+    """Train one cell, or take its finished file, and return its status; one that was interrupted continues.
+
+    It is trained by itself, or, where `meeting_points` finds a device for it, together with the cells of other
+    processes there (`lmrnn.training.fleet`). File and checkpoint lie below the folder `results`; `compute` is that
+    section of the configuration; `log` gets a line per evaluation; `progress` draws a bar on the terminal for a cell
+    by itself. Raises `Interrupted` on SIGTERM, SIGINT or SIGUSR2, after the state was saved, and what is wrong with
+    this cell, its data or its machine.
+    """
+    devices = meeting_points(spec, compute)
+    if not devices:
+        from lmrnn.study.grid import Cell
+        from lmrnn.training.run import run_cell
+
+        return run_cell(Cell(spec), results, compute, log, progress)
+
+    request = {"spec": spec, "results": os.path.abspath(results), "compute": dict(compute)}
+
+    def lead(*meeting: Any) -> str:
+        os.environ.update({"CUDA_VISIBLE_DEVICES": meeting[0].visible} if meeting[0].visible else {})
+        from lmrnn.training.fleet.leader import lead
+
+        return lead(*meeting, request, log)
+
+    return meet(devices, request, log, lead)

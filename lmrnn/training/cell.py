@@ -1,4 +1,4 @@
-"""One cell of a study: what the workflow's jobs and `lmrnn train` both do. Decides, before torch is there, who trains."""
+"""One cell of a study, as the workflow's jobs and `lmrnn train` train it; who does is decided before torch is there."""
 
 from __future__ import annotations
 

@@ -39,8 +39,9 @@ class Compute:
     """How a training is computed; none of it changes what is computed, beyond rounding.
 
     `threads` of torch; `device` ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one); `path` of the recurrence
-    (`lmrnn.networks.paths`), ``auto``, or ``fleet`` for one of several that a fleet trains; whether the dense path on a GPU replays its steps as `cuda_graphs`; seconds
-    between two checkpoints; whether to draw a `progress` bar on the terminal.
+    (`lmrnn.networks.paths`), ``auto``, or ``fleet`` for one of several that a fleet trains; whether the dense path on a
+    GPU replays its steps as `cuda_graphs`; seconds between two checkpoints; whether to draw a `progress` bar on the
+    terminal.
     """
 
     threads: int = 1

@@ -176,9 +176,9 @@ def result(
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Give torch a number of threads, and take it back."""
-    before = torch.get_numthreads()
-    torch.set_numthreads(count)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_numthreads(before)
+        torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""On which device a cell could be trained together with others, found out without torch: cells that wait do without it."""
+"""On which device a cell can be trained together with others; found out without torch, which those that wait lack."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from lmrnn.study.requirements import longest_steps
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.devices import Device
+from lmrnn.training.fleet.feed import rounded
 from lmrnn.training.fleet.member import Member
 from lmrnn.training.fleet.reception import Guest, Host, Reception, reception
-from lmrnn.training.fleet.feed import rounded
 from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.fleet.step import OutOfMemory
 from lmrnn.training.fleet.train import save, turn, welcome

@@ -2,8 +2,8 @@
 
 They meet in a folder of the user's own in the node's temporary folder. Whoever gets the device's lock leads; the system
 takes the lock back with the process, however it ends. The leader listens on a socket, at which the others hand in their
-cells; it tells each what belongs into its log, and how it ended. Whose leader is gone tries the lock again, and the next
-leader goes on from the checkpoints. None of this needs torch, nor anything else that is large.
+cells; it tells each what belongs into its log, and how it ended. Whose leader is gone tries the lock again, and the
+next leader goes on from the checkpoints. None of this needs torch, nor anything else that is large.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ class Guest:
         self._said: set[str] = set()
 
     def write(self, text: str) -> int:
+        """Take text for its log, which gets it line by line."""
         self._line += text
         *lines, self._line = self._line.split("\n")
         for line in lines:
@@ -96,9 +97,11 @@ class Host(Guest):
             self.log.record(message["record"], **message["fields"])
 
     def done(self, status: str) -> None:
+        """To be returned when the others have ended."""
         self.status = status
 
     def failed(self, error: Exception) -> None:
+        """To be raised when the others have ended."""
         self.error = error
         if not self.stop:
             print(f"this cell cannot be trained, its process goes on to lead the others: {error}", file=self)
@@ -187,4 +190,3 @@ def reception(listener: socket.socket) -> Iterator[Reception]:
         yield one
     finally:
         one.close()
-

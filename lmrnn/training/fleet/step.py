@@ -23,8 +23,8 @@ from lmrnn.training.fleet.pool import Pool
 from lmrnn.training.fleet.rows import Rows
 from lmrnn.training.fleet.shape import Shape
 
-# All graphs of this process, kept until it ends: some releases of torch (issue 193402 of pytorch) clear memory that other
-# graphs of the same stream still use when one of them is freed. They share their memory: they never run side by side.
+# All graphs of this process, kept until it ends: some releases of torch (issue 193402 of pytorch) clear memory that
+# other graphs of the same stream still use when one is freed. They share their memory: they never run side by side.
 _GRAPHS: list[torch.cuda.CUDAGraph] = []
 
 

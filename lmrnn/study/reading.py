@@ -24,8 +24,10 @@ MOST_VALUES, MOST_LEVELS = 100_000, 20
 _MOST_BYTES = 1_000_000
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_TRUTH = {"true": True, "false": False, "on": True, "off": False}
-_SWITCHES = {"yes": "true", "no": "false"}
+_TRUTH = {"true": True, "false": False}
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+# the one key that these words are values of, whether a reader takes them for text or not
+_SWITCH = ("compute", "fleet")
 _BASES = {"x": 16, "b": 2, "o": 8}
 _MOST_SHOWN = 10  # doubtful values in one message
 _LONGEST = 100  # of a number that somebody wrote
@@ -79,7 +81,7 @@ def number(text: str) -> int | float | None:
 
 
 def truth(text: str) -> bool | None:
-    """What ``true``, ``false``, ``on`` or ``off`` says; None for another text."""
+    """What ``true`` or ``false`` says; None for another text."""
     return _TRUTH.get(text.lower() if text in (text.lower(), text.upper(), text.capitalize()) else "")
 
 
@@ -181,6 +183,8 @@ class _Values:
             return text
         if tag == "null" and text in ("", "~", "null", "Null", "NULL"):
             return None
+        if key == _SWITCH and text in ("on", "off"):
+            return text
         if tag == "bool" and truth(text) is not None:
             return truth(text)
         if tag in ("int", "float", "str"):

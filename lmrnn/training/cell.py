@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from lmrnn.training.fleet.devices import meeting_points
+from lmrnn.training.fleet.devices import Device, meeting_points
 from lmrnn.training.fleet.meeting import meet
+from lmrnn.training.interruption import StopRequest
 
 
 def train_cell(
@@ -31,10 +33,11 @@ def train_cell(
 
     request = {"spec": spec, "results": os.path.abspath(results), "compute": dict(compute)}
 
-    def lead(*meeting: Any) -> str:
-        os.environ.update({"CUDA_VISIBLE_DEVICES": meeting[0].visible} if meeting[0].visible else {})
-        from lmrnn.training.fleet.leader import lead
+    def lead(device: Device, listener: socket.socket, stop: StopRequest) -> str:
+        if device.visible:
+            os.environ["CUDA_VISIBLE_DEVICES"] = device.visible
+        from lmrnn.training.fleet import leader
 
-        return lead(*meeting, request, log)
+        return leader.lead(device, listener, stop, request, log)
 
     return meet(devices, request, log, lead)

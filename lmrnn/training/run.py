@@ -38,7 +38,7 @@ def ensure_datasets(
 
 
 @contextmanager
-def claimed(cell: Cell, results: Path | str, log: TextIO, waiting: Callable[[], object]) -> Iterator[str | None]:
+def claimed(cell: Cell, results: Path | str, log: Any, waiting: Callable[[], object]) -> Iterator[str | None]:
     """Hold a cell's files for this process alone; gives its status where it is finished already, else None.
 
     Another process that holds them is waited for, after calling `waiting`. When the context ends well the cell's file

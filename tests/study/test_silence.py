@@ -227,3 +227,9 @@ def test_two_specs_of_one_name_are_refused(tmp_path, monkeypatch):
     text += "validation_trials: 1\ntest_trials: 1\nnetwork: {neurons: 4}\n"
     text += "training: {steps: 2, evaluate_every: 1, batch_size: 2}\n"
     assert "two different cells have the name" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("word", ["on", "off"])
+def test_a_switch_is_read_as_it_is_written(tmp_path, word):
+    (tmp_path / "mine.yaml").write_text(HEAD + GRID + f"compute: {{fleet: {word}}}\n")
+    assert load_config(tmp_path / "mine.yaml")["compute"]["fleet"] == word

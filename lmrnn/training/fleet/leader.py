@@ -143,13 +143,12 @@ class _Leader:
         """See to it that a shape's crew has so many places, and let newcomers join."""
         crew = self.crews.get(shape)
         if crew is None or crew.places.size != places:
-            stayed = list(crew.members.values()) if crew else []
-            for member in stayed:
-                crew.unload(member)
-            crew = None
-            self.crews.pop(shape, None)
+            if crew is not None:
+                for member in crew.members.values():
+                    crew.unload(member)
+                newcomers = [*crew.members.values(), *newcomers]
+                del crew, self.crews[shape]  # its memory is given back before new memory is asked for
             self.crews[shape] = crew = Crew(shape, places, self.device, torch.float32)
-            newcomers = [*stayed, *newcomers]
         welcome(crew, newcomers)
 
     def _make_room(self, shape: Shape, error: Exception) -> None:

@@ -62,7 +62,8 @@ def _wait(leader: socket.socket, request: dict[str, Any], log: TextIO, stop: Sto
         if stop.signal and not told:
             send(leader, {"stop": stop.signal})
             told = True
-        ready, _, _ = select.select([leader, bell], [], [])
+        sources: list[Any] = [leader, bell]
+        ready = select.select(sources, [], [])[0]
         if bell in ready:
             os.read(bell, 1024)
         if leader not in ready:

@@ -76,7 +76,8 @@ class Guest:
 
     def _tell(self, message: dict[str, Any], block: bool = False) -> None:
         try:
-            send(self._connection, message, block)
+            if self._connection is not None:
+                send(self._connection, message, block)
         except Lost:
             self.stop = self.stop or _GONE
 
@@ -111,7 +112,8 @@ class Reception:
     """Guests that have come since one last looked, `arrived`; they are heard in a thread."""
 
     def __init__(self, listener: socket.socket) -> None:
-        self._listener, self._guests = listener, {}
+        self._listener = listener
+        self._guests: dict[int, tuple[socket.socket, Guest | None]] = {}  # by the number of the connection
         self._arrived: deque[Guest] = deque()
         self._ends, self._end = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._hear, name="fleet-reception", daemon=True)

@@ -122,7 +122,7 @@ def test_a_leader_that_is_told_to_stop_saves_all_and_another_one_goes_on(tmp_pat
     node = Node(tmp_path, compute={"checkpoint_seconds": 1000})
     processes = [node.start(each) for each in range(6)]
     leader = until(lambda: next((each for each in processes if leads(each)), None))
-    until(lambda: "step 200/600" in leader.log.read_text())
+    until(lambda: "step 0/600" in leader.log.read_text())
     leader.send_signal(number)
     found = [said(process) for process in processes]
     assert [each["status"] for each in found] == [
@@ -131,7 +131,7 @@ def test_a_leader_that_is_told_to_stop_saves_all_and_another_one_goes_on(tmp_pat
     assert "saved in" in found[leader.number]["log"]
     assert said(node.start(leader.number))["status"] == 0
     same_results(node, undisturbed, range(6))
-    assert {node.result(each).provenance["restarts"] for each in range(6)} == {1}
+    assert node.result(leader.number).provenance["restarts"] == 1
     assert node.left() == []
 
 

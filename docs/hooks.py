@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the project itself: gallery of tasks, keys of the configuration, other READMEs."""
+"""Pages of the site made from the project itself: gallery of tasks, keys of the configuration, other READMEs."""
 
 import os
 import re

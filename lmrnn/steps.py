@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import pandas as pd
 
+from lmrnn.datasets.overlap import seen_in_training
 from lmrnn.errors import UnreadableFileError, advice, reason
 from lmrnn.files.storage import write_text
 from lmrnn.files.tables import read_table, write_table, write_tables
@@ -46,7 +48,8 @@ def _table_of(cells: Iterable[Cell], results: Path | str) -> pd.DataFrame:
         path = cell.path(results)
         result = read_cell(path, cell.spec, weights=False)
         size = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"], cell.spec["seed"])
-        rows.append(cell_row(result, cell.connectivity_label, *size, str(path), cell.hash))
+        trained_on = float(np.mean(seen_in_training(cell.dataset("train"), cell.dataset("test"))))
+        rows.append(cell_row(result, cell.connectivity_label, *size, str(path), cell.hash, trained_on))
     return cells_table(rows)
 
 

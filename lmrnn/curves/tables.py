@@ -280,7 +280,7 @@ def task_accuracy(sweep: Sweep) -> pd.DataFrame:
     """Test decision accuracy of every task, each connectivity at its best rate.
 
     One row per panel, connectivity and task: task (name), position (rule channel), mean over seeds of
-    test_decision_accuracy, always_fixate.
+    test_decision_accuracy, always_fixate, test_in_training (share of the test trials that were trained on).
     """
     rows = []
     for lead, group in groups_at_best(sweep.runs, sweep.best, _PANEL):

@@ -113,10 +113,19 @@ def _best(values: np.ndarray) -> float:
     return float(finite.max()) if len(finite) else float("nan")
 
 
-def cell_row(result: CellResult, label: str, neurons: int, synapses: int, file: str, cell_hash: str) -> dict[str, Any]:
+def cell_row(
+    result: CellResult,
+    label: str,
+    neurons: int,
+    synapses: int,
+    file: str,
+    cell_hash: str,
+    test_in_training: float = float("nan"),
+) -> dict[str, Any]:
     """One row of cells.csv: the axes of the grid, then the measures (averaged over tasks), then costs.
 
-    `label` names the connectivity, e.g. ``local-r3``; `neurons` and `synapses` are the network's own numbers.
+    `label` names the connectivity, e.g. ``local-r3``; `neurons` and `synapses` are the network's own numbers;
+    `test_in_training` is the share of the test trials that stand in the training set, too, mean over tasks.
     """
     spec, history, provenance = result.spec, result.history, result.provenance
     connectivity = spec["connectivity"]
@@ -144,6 +153,7 @@ def cell_row(result: CellResult, label: str, neurons: int, synapses: int, file: 
         "best_validation_decision_accuracy": _best(history["decision_accuracy"]),
         "best_step": int(history["step"][np.argmax(history["decision_accuracy"])]),
         **{f"test_at_best_{name}": _mean(result.test.get(AT_BEST + name, _NONE)) for name in MEASURES},
+        "test_in_training": test_in_training,
         **{
             key: provenance.get(key)
             for key in ("training_seconds", "evaluation_seconds", "restarts", "peak_memory_mb", "path", "host")

@@ -12,6 +12,7 @@ import numpy as np
 from lmrnn.datasets.checks import check_columns, check_rows
 from lmrnn.datasets.generation import (
     GENERATOR_VERSION,
+    OWN_COLUMN,
     Dataset,
     assemble,
     column_shapes,
@@ -98,8 +99,9 @@ def _check_spec(path: Path, found: DatasetSpec, wanted: DatasetSpec) -> None:
     if found == wanted:
         return
     have, want = json.loads(found.to_json()), json.loads(wanted.to_json())
-    differing = [key for key in want if have[key] != want[key]]
-    shown = "; ".join(f"{key} is {_brief(have[key])}, not {_brief(want[key])}" for key in differing)
+    keys = dict.fromkeys([*want, *have])
+    differing = [key for key in keys if have.get(key) != want.get(key)]
+    shown = "; ".join(f"{key} is {_brief(have.get(key))}, not {_brief(want.get(key))}" for key in differing)
     raise DamagedFileError(path, f"this file holds another dataset: {shown}", "Choose another path or delete it")
 
 
@@ -123,6 +125,8 @@ def load_dataset(path: Path | str, spec: DatasetSpec | None = None) -> Dataset:
             what = f"its trials come from generator version {version}, this version of lmrnn has {GENERATOR_VERSION}"
             raise DamagedFileError(path, what, _DO)
         columns = {name: read_array(file, name, *expected) for name, expected in column_shapes(found).items()}
+        own = [name for name in file if name.startswith(OWN_COLUMN)] if found.own_tasks else []
+        columns |= {name: read_array(file, name, np.float64, (found.n_trials, *file[name].shape[1:])) for name in own}
         steps = check_columns(found, columns)
         observations = read_array(file, "observations", np.float32, (steps, CHANNELS))
         labels = read_array(file, "labels", np.int8, (steps,))

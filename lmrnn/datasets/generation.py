@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmrnn.datasets.spec import DatasetSpec
+from lmrnn.errors import ConfigError
 from lmrnn.seeds import stream
 from lmrnn.tasks import (
     CHANNELS,
@@ -23,13 +24,13 @@ from lmrnn.tasks import (
     Task,
     Trials,
     add_noise,
-    battery,
     draw,
     join,
     periods_of,
     render,
     spans,
 )
+from lmrnn.tasks.own import MOST_PERIODS
 
 GENERATOR_VERSION = 1  # raise it when the same spec gives other trials than before
 BLOCK = 512  # trials that share a random stream; changing it changes the trials
@@ -55,6 +56,7 @@ PARAMETER_COLUMNS = {
     "coherence": np.float64,
 }
 _WIDTH = {"durations": _PERIODS, "coherence": 4}
+OWN_COLUMN = "own_"  # before the name of a column that only a user's own task has; float64, NaN in other tasks' trials
 
 
 class Trial(NamedTuple):
@@ -77,7 +79,8 @@ class Dataset:
     on the ring. By trial: `start` int64 first row, `length` int32 time steps, `task` int16 index into `tasks`, which is
     the rule channel, `decision` int32 time step within the trial at which the decision begins, each (n,). `parameters`
     are drawn ones as `lmrnn.tasks.Draws` names them, n rows each, and ``durations`` (n, 5) in time steps; -1
-    (``coherence``: NaN) where a task has no such parameter.
+    (``coherence``: NaN) where a task has no such parameter. Those that only a user's own task draws are float64, NaN in
+    other tasks' trials; with such tasks there are 12 columns of durations.
     """
 
     spec: DatasetSpec
@@ -115,14 +118,14 @@ class Dataset:
 
     def periods(self, trial: int) -> tuple[Period, ...]:
         """Named periods of one trial, in time steps from its beginning."""
-        task = battery(self.tasks)[self.task[trial]]
+        task = self.spec.battery[self.task[trial]]
         return periods_of(task, self.parameters["durations"][trial])
 
 
 def _entries(spec: DatasetSpec) -> Iterator[tuple[int, Task, int]]:
     """Rule channel, task, and how often its name came before."""
     seen: dict[str, int] = {}
-    for channel, task in enumerate(battery(spec.tasks)):
+    for channel, task in enumerate(spec.battery):
         yield channel, task, seen.get(task.name, 0)
         seen[task.name] = seen.get(task.name, 0) + 1
 
@@ -135,7 +138,8 @@ def _blocks(spec: DatasetSpec) -> Iterator[tuple[int, int]]:
 
 def _block_stream(spec: DatasetSpec, task: Task, occurrence: int, block: int, purpose: str) -> np.random.Generator:
     """Keyed by neither the battery nor its size; nor by definition and time step, whose trials so compare pairwise."""
-    return stream(spec.data_seed, "trials", spec.split, task.name, occurrence, block, purpose)
+    name = ("own task", task.name) if task.own else (task.name,)
+    return stream(spec.data_seed, "trials", spec.split, *name, occurrence, block, purpose)
 
 
 def _draw_block(spec: DatasetSpec, task: Task, occurrence: int, block: int, n: int) -> Draws:
@@ -146,7 +150,8 @@ def _draw_block(spec: DatasetSpec, task: Task, occurrence: int, block: int, n: i
 def column_shapes(spec: DatasetSpec) -> dict[str, tuple[type, tuple[int, ...]]]:
     """Type of number and shape of each of `TRIAL_COLUMNS` and `PARAMETER_COLUMNS` in a dataset."""
     types = {**TRIAL_COLUMNS, **PARAMETER_COLUMNS}
-    widths = {name: (_WIDTH[name],) if name in _WIDTH else () for name in types}
+    wide = {**_WIDTH, "durations": MOST_PERIODS} if spec.own_tasks else _WIDTH
+    widths = {name: (wide[name],) if name in wide else () for name in types}
     return {name: (dtype, (spec.n_trials, *widths[name])) for name, dtype in types.items()}
 
 
@@ -162,7 +167,7 @@ def trial_columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
         rows = slice(channel * spec.trials_per_task, (channel + 1) * spec.trials_per_task)
         columns["durations"][rows, : draws.durations.shape[1]] = draws.durations
         for name, values in draws.columns.items():
-            columns[name][rows] = values
+            _put(columns, name, rows, values, task)
     durations = np.maximum(columns["durations"], 0)
     length = durations.sum(axis=1, dtype=np.int64)
     columns["start"] = np.cumsum(length) - length
@@ -171,6 +176,23 @@ def trial_columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
     last = (columns["durations"] >= 0).sum(axis=1) - 1
     columns["decision"] = (length - durations[np.arange(len(last)), last]).astype(np.int32)
     return columns
+
+
+def _put(columns: dict[str, np.ndarray], name: str, rows: slice, values: np.ndarray, task: Task) -> None:
+    """Write a drawn column of a task; one that the battery does not have is made for all trials."""
+    if name not in PARAMETER_COLUMNS:
+        shape = (len(columns["durations"]), *values.shape[1:])
+        name = OWN_COLUMN + name
+        columns.setdefault(name, np.full(shape, np.nan))
+    elif task.own and task.own.drawing is not None and columns[name].dtype == np.int8:
+        # drawn under a name that the battery has: it must be such a number
+        if values.ndim != 1 or values.dtype.kind not in "biu" or np.any((values < 0) | (values >= 32)):
+            what = "is the battery's, whole numbers 0 to 31; give the column another name"
+            raise ConfigError(f"task {task.name}: the name of the drawn column {name!r} {what}")
+    if columns[name].shape[1:] != values.shape[1:]:
+        what = f"is {values.shape[1:]} wide and {columns[name].shape[1:]} in another task; give one another name"
+        raise ConfigError(f"task {task.name}: the drawn column {name.removeprefix(OWN_COLUMN)!r} {what}")
+    columns[name][rows] = values
 
 
 def _rendered(spec: DatasetSpec) -> Iterator[Trials]:
@@ -210,7 +232,8 @@ def generate(spec: DatasetSpec) -> Dataset:
 def assemble(spec: DatasetSpec, arrays: Mapping[str, np.ndarray]) -> Dataset:
     """Dataset of its arrays, not copied: ``observations``, ``labels``, and the columns that `trial_columns` names."""
     parts = {name: arrays[name] for name in ("observations", "labels", *TRIAL_COLUMNS)}
-    return Dataset(spec, **parts, parameters={name: arrays[name] for name in PARAMETER_COLUMNS})
+    own = {name.removeprefix(OWN_COLUMN): arrays[name] for name in arrays if name.startswith(OWN_COLUMN)}
+    return Dataset(spec, **parts, parameters={**{name: arrays[name] for name in PARAMETER_COLUMNS}, **own})
 
 
 @cache
@@ -220,7 +243,7 @@ def dataset_bytes(spec: DatasetSpec) -> int:
     Right to a few percent, more exactly the more trials there are.
     """
     steps = sum(
-        span.mean(spec.dt) / spec.dt for task in battery(spec.tasks) for span in spans(task, spec.definition).values()
+        span.mean(spec.dt) / spec.dt for task in spec.battery for span in spans(task, spec.definition).values()
     )
     per_trial = sum(np.dtype(dtype).itemsize for dtype in TRIAL_COLUMNS.values())
     per_trial += sum(np.dtype(dtype).itemsize * _WIDTH.get(name, 1) for name, dtype in PARAMETER_COLUMNS.items())

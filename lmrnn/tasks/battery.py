@@ -11,11 +11,17 @@ import difflib
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
+from lmrnn import plugins
 from lmrnn.errors import ConfigError, TaskNameError
+from lmrnn.tasks.variation import Variation
+
+if TYPE_CHECKING:
+    from lmrnn.tasks.own import OwnTask
 
 DEFINITIONS = ("corrected", "released")
 
@@ -78,9 +84,9 @@ _NAME = re.compile(rf"({'|'.join(BASES)})(?:int([rl]))?(?:seq([rl]))?")
 @dataclass(frozen=True)
 class Task:
     """One task of the battery: its canonical name (``dlygointrseql``), its base (a key of `BASES`), its family (of
-    `PERIODS`).
+    `PERIODS`); or one of a user's own, whose base is its name and whose family is ``own``.
 
-    `int_sign` and `seq_sign` are +1 for ``r``, -1 for ``l``, 0 without.
+    `int_sign` and `seq_sign` are +1 for ``r``, -1 for ``l``, 0 without; `variation` is what a study changes in it.
     """
 
     name: str
@@ -88,20 +94,28 @@ class Task:
     family: str
     int_sign: int = 0
     seq_sign: int = 0
+    own: OwnTask | None = field(default=None, repr=False)
+    variation: Variation = Variation()
 
 
-def parse(name: str) -> Task:
+def parse(name: str, own: Mapping[str, str] | None = None) -> Task:
     """Task of a name of the battery; ``<base>intseq`` is the published code's name of ``<base>intrseqr``.
 
-    Raises TaskNameError, with the nearest names, on a name that the battery does not have.
+    A name that the battery does not have is that of a user's own task: of the file whose sha256 `own` gives, or else of
+    the last file that was read and has it. Raises TaskNameError, with the nearest names, on any other.
 
     >>> parse("dlygointr").int_sign
     1
     """
+    if own and name in own:
+        return Task(name, name, "own", own=plugins.find("tasks", name, own[name]))
     canonical = re.sub("intseq$", "intrseqr", name) if isinstance(name, str) else ""
     found = _NAME.fullmatch(canonical)
     if found is None or (found[2] and not BASES[found[1]].delay):
-        near = difflib.get_close_matches(str(name), battery_names(126), n=3, cutoff=0.5)
+        known = plugins.latest("tasks")
+        if name in known:
+            return Task(name, name, "own", own=known[name])
+        near = difflib.get_close_matches(str(name), [*battery_names(126), *known], n=3, cutoff=0.5)
         hint = f"nearest names: {', '.join(near)}" if near else f"base tasks: {', '.join(BASES)}"
         raise TaskNameError(
             f"no task is named {name!r}; {hint}. A name is base[int(l|r)][seq(l|r)], int only on bases with a delay; "
@@ -111,11 +125,19 @@ def parse(name: str) -> Task:
     return Task(canonical, base, BASES[base].family, _SIGN[integrate], _SIGN[sequence])
 
 
-def battery_names(spec: int | str | Sequence[str]) -> tuple[str, ...]:
+def is_of_battery(name: str) -> bool:
+    """Whether a name is one of the battery's, in any notation; no own task may have it."""
+    try:
+        return parse(name, {}).own is None
+    except TaskNameError:
+        return False
+
+
+def battery_names(spec: int | str | Sequence[str], own: Collection[str] = ()) -> tuple[str, ...]:
     """Canonical names of a battery's tasks, in the order of their rule channels.
 
     `spec` is a number of tasks (1 to 132, a prefix of one canonical order), ``"seq60"`` (the 20 base tasks and their 40
-    seq forms), one task name, or several. Battery 132 is the 126 names and then dlyanti's six int forms once more: the
+    seq forms), one task name, or several, where the names in `own` are taken as they are. Battery 132 is the 126 names and then dlyanti's six int forms once more: the
     published task list counted its two int tasks twice. Each entry has its own rule channel and trials. Raises
     TaskNameError on an unknown name or a size out of range, and on a name listed more often than battery 132 has it.
     """
@@ -129,37 +151,51 @@ def battery_names(spec: int | str | Sequence[str]) -> tuple[str, ...]:
     if spec == "seq60":
         return order[:20] + order[42:82]
     names = (spec,) if isinstance(spec, str) else tuple(spec)
-    # what is not even text cannot be looked up and gets its message from `parse`
-    return (_listed if all(isinstance(name, str) for name in names) else _listed.__wrapped__)(names)
+    # what is not even text cannot be looked up and gets its message from `parse`; own tasks come and go with files
+    kept = all(isinstance(name, str) for name in names) and not any(map(plugins.latest("tasks").__contains__, names))
+    return (_listed if kept else _listed.__wrapped__)(names, frozenset(own))
 
 
 @cache
-def _listed(spec: tuple[str, ...]) -> tuple[str, ...]:
+def _listed(spec: tuple[str, ...], own: frozenset[str]) -> tuple[str, ...]:
     """Canonical names of a list of names; kept, because a sweep's plan asks for the same list thousands of times."""
-    names = tuple(parse(name).name for name in spec)
+    names = tuple(name if name in own else parse(name).name for name in spec)
     if not names:
         raise TaskNameError("a battery needs at least one task; this list of names is empty")
-    if surplus := Counter(names) - Counter(_canonical_order()):
+    order = Counter(_canonical_order())
+    if surplus := Counter(names) - (order | Counter(set(names) - set(order))):
         raise TaskNameError(f"listed too often: {', '.join(surplus)}. Name every task once (or use battery 132)")
     return names
 
 
-def battery(spec: int | str | Sequence[str]) -> tuple[Task, ...]:
-    """Tasks of a battery as `battery_names` takes it: entry k has rule channel k.
+def battery(
+    spec: int | str | Sequence[str], own: Mapping[str, str] | None = None, variation: Variation = Variation()
+) -> tuple[Task, ...]:
+    """Tasks of a battery as `battery_names` takes it: entry k has rule channel k; `own` and `variation` as in `Task`.
 
     >>> [task.name for task in battery(3)]
     ['go', 'rtgo', 'dlygo']
     """
-    return tuple(parse(name) for name in battery_names(spec))
+    return tuple(replace(parse(name, own), variation=variation) for name in battery_names(spec, own or ()))
 
 
-def battery_label(spec: int | str | Sequence[str]) -> str:
+def battery_of(spec: Mapping[str, Any]) -> tuple[Task, ...]:
+    """Tasks of a cell by its spec, with their own timing and noise; entry k has rule channel k."""
+    return battery(spec["tasks"], spec.get("own_tasks"), Variation.of(spec))
+
+
+def names_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the tasks of a cell by its spec, in the order of their rule channels; files of own tasks are not read."""
+    return battery_names(spec["tasks"], spec.get("own_tasks", ()))
+
+
+def battery_label(spec: int | str | Sequence[str], own: Collection[str] = ()) -> str:
     """Short name of a battery that is fit for a file name.
 
     ``tasks20`` for a prefix of the canonical order, ``seq60``, else ``tasks3-`` and eight hex digits that stand for the
     list of names.
     """
-    names = battery_names(spec)
+    names = battery_names(spec, own)
     if names == _canonical_order()[: len(names)]:
         return f"tasks{len(names)}"
     if names == battery_names("seq60"):

@@ -52,12 +52,49 @@ def spans(task: Task, definition: str = "corrected") -> dict[str, Span]:
     definition.
     """
     check_setting(definition, 100)
+    durations = dict(task.own.periods(definition)) if task.own else _battery_spans(task, definition)
+    changed = {name: _varied(task, name, span) for name, span in task.variation.timing if name in durations}
+    return {**durations, **changed}
+
+
+def _battery_spans(task: Task, definition: str) -> dict[str, Span]:
     durations = dict.fromkeys(PERIODS[task.family], _fixed(500))
     durations["fixation"] = _FIXATION[task.family]
     durations["decision"] = _fixed(_decision_duration(task, definition))
     if "delay" in durations:
         durations["delay"] = _delay_span(task, definition)
     return durations
+
+
+def _varied(task: Task, name: str, numbers: tuple[int, ...]) -> Span:
+    """The span that a study gives a period; over a delay, int tasks move by whole positions."""
+    span = Span(numbers[0], *numbers[1:]) if len(numbers) > 1 else _fixed(numbers[0])
+    if not (task.int_sign and name == "delay"):
+        return span
+    if any(number % MS_PER_POSITION for number in numbers):
+        what = f"{task.name} moves by one position in {MS_PER_POSITION} ms of its delay"
+        raise ConfigError(f"timing: delay is {numbers}; {what}: allowed are multiples of {MS_PER_POSITION}")
+    return span if span.grid else Span(span.low, span.high, MS_PER_POSITION)
+
+
+def check_spans(task: Task, dt: int, definition: str = "corrected") -> dict[str, Span]:
+    """The spans of a task's trials; raises ConfigError on one that is no whole number of steps of `dt` ms, and on an
+    empty period that cannot be empty: only a delay can, or a period of a user's own task before the last.
+    """
+    found = spans(task, definition)
+    last = list(found)[-1]
+    for name, span in found.items():
+        if span.low % dt or span.high % dt or (span.grid or dt) % dt:
+            what = f"{_shown(span)} ms of the period {name} are no whole number of steps of dt = {dt} ms"
+            raise ConfigError(f"task {task.name}: {what}; allowed: multiples of {dt}")
+        may_be_empty = name != last if task.own else name == "delay"
+        if span.low < dt and not may_be_empty:
+            raise ConfigError(f"task {task.name}: the period {name} lasts {_shown(span)} ms; allowed: at least {dt}")
+    return found
+
+
+def _shown(span: Span) -> str:
+    return str(span.low) if span.low == span.high else f"{span.low} to {span.high}"
 
 
 def _decision_duration(task: Task, definition: str) -> int:
@@ -110,9 +147,17 @@ def draw(task: Task, n: int, rng: np.random.Generator, dt: int = 100, definition
     check_setting(definition, dt)
     if n < 0:
         raise ConfigError(f"trials: {n} is negative; a number >= 0 is allowed")
-    durations = [_draw_steps(span, n, rng, dt) for span in spans(task, definition).values()]
-    columns = _DRAW[task.family](BASES[task.base], n, rng, definition)
-    return Draws(np.stack(durations, axis=1), columns)
+    varied = task.own or task.variation.timing
+    lasting = check_spans(task, dt, definition) if varied else spans(task, definition)
+    durations = [_draw_steps(span, n, rng, dt) for span in lasting.values()]
+    if task.own:
+        return Draws(np.stack(durations, axis=1), task.own.draw(n, rng, definition))
+    return Draws(np.stack(durations, axis=1), draw_columns(task, n, rng, definition))
+
+
+def draw_columns(task: Task, n: int, rng: np.random.Generator, definition: str) -> dict[str, np.ndarray]:
+    """What `Draws` calls columns, of n trials of a task of the battery."""
+    return _DRAW[task.family](BASES[task.base], n, rng, definition)
 
 
 def _draw_steps(span: Span, n: int, rng: np.random.Generator, dt: int) -> np.ndarray:

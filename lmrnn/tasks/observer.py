@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from lmrnn.seeds import stream
 from lmrnn.tasks.battery import BASES, Base, Task, battery, check_setting
-from lmrnn.tasks.drawing import POSITIONS, evidence, in_second_half, spans
+from lmrnn.tasks.drawing import POSITIONS, check_spans, evidence, in_second_half
 from lmrnn.tasks.rendering import STIMULI, bumps, label_of
 from lmrnn.tasks.trials import CLASSES
 
 Floats = NDArray[np.float64]
 TRIALS = 20_000  # at most; a Monte Carlo error of .0013 or less on every task of either definition
 _BLOCK = 500  # trials at once: 500 x 8,640 hypotheses (ctxdlydm) take 35 MB
+_LEAST_NOISE = 1e-3  # factor of the noise that stands for none: far below any difference between stimuli
 _SURE = 1e-5  # a Monte Carlo error after which no further trials are drawn: delayed decisions and matches have no doubt
 
 
@@ -110,21 +111,35 @@ def ideal_accuracy(
     """Decision accuracy of the ideal observer on a task and its Monte Carlo standard error, the same at every call.
 
     1 and 0 where no noise stands in the way (families reach and rt). An answer that moves (int, seq) is as hard as one
-    that does not, as the movement is known. `dt` in ms; raises ConfigError as `lmrnn.tasks.draw` does.
+    that does not, as the movement is known. NaN where it is not known: for a user's own task whose file gives none, and
+    where a study lets stimuli vary in length or noise be `throughout`. `dt` in ms; raises ConfigError as
+    `lmrnn.tasks.draw` does.
     """
     check_setting(definition, dt)
+    if task.own:
+        return task.own.ideal_accuracy(dt), 0.0
+    if task.variation.noise_where == "throughout":
+        return float("nan"), 0.0
     if task.family in ("reach", "rt"):
         return 1.0, 0.0
-    steps = spans(task, definition)[STIMULI[task.family][0]].low // dt
-    rng = stream(0, "ideal observer", task.base, definition, dt)
-    return best_accuracy(hypotheses(task, definition), (dt * steps) ** -0.5, definition, trials, rng)
+    shown = [check_spans(task, dt, definition)[name] for name in STIMULI[task.family]]
+    if any(span.low != span.high for span in shown):
+        return float("nan"), 0.0
+    known, steps = hypotheses(task, definition), np.array([span.low // dt for span in shown])
+    # a stimulus that lasts longer is seen more clearly: as if it were stronger in the same noise
+    clearer = np.repeat(np.sqrt(steps / steps[0]), known.shown.shape[1] // len(steps))
+    known = Hypotheses(known.shown * clearer, known.position, known.goes)
+    sd = max(task.variation.noise, _LEAST_NOISE) * (dt * int(steps[0])) ** -0.5
+    return best_accuracy(known, sd, definition, trials, stream(0, "ideal observer", task.base, definition, dt))
 
 
 def undecided_accuracy(task: Task) -> float:
     """Decision accuracy of an observer that sees every stimulus and knows how the answer moves, but decides nothing: of
     the stimuli of a decision task it reports either, on a match task it answers always or never. The share of trials
-    it gets right is a half there and 1 where there is nothing to decide.
+    it gets right is a half there and 1 where there is nothing to decide; NaN for a user's own task.
     """
+    if task.own:
+        return float("nan")
     return 1.0 if task.family in ("reach", "rt") else 0.5
 
 
@@ -143,9 +158,12 @@ class Reach:
         return self.chance + share * (self.ideal - self.chance)
 
 
-def reach_of(tasks: int | str | Sequence[str], dt: int = 100, definition: str = "corrected") -> Reach:
-    """What can be reached on a battery (as for `battery_names`); raises what `battery` and `ideal_accuracy` raise."""
-    members = battery(tasks)
+def reach_of(tasks: int | str | Sequence[str | Task], dt: int = 100, definition: str = "corrected") -> Reach:
+    """What can be reached on a battery (as for `battery_names`, or its tasks, as `battery_of` gives them); raises what
+    `battery` and `ideal_accuracy` raise.
+    """
+    given = () if isinstance(tasks, (int, str)) else tuple(tasks)
+    members = given if given and all(isinstance(task, Task) for task in given) else battery(tasks)  # type: ignore[arg-type]
     found = np.array([ideal_accuracy(_without_movement(task), dt, definition) for task in members])  # (tasks, 2)
     # forms of one base share its Monte Carlo trials, so that their errors add up instead of averaging out
     error = float(found[:, 1].mean())
@@ -154,4 +172,4 @@ def reach_of(tasks: int | str | Sequence[str], dt: int = 100, definition: str = 
 
 def _without_movement(task: Task) -> Task:
     """The base task, whose ideal observer is that of all its forms: each is computed once."""
-    return Task(task.base, task.base, task.family)
+    return Task(task.base, task.base, task.family, own=task.own, variation=task.variation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lmrnn.tasks.battery import BASES, PERIODS, Task, check_setting
@@ -30,7 +32,7 @@ def bumps(position: np.ndarray) -> np.ndarray:
 _BUMP_AT = bumps(np.arange(POSITIONS, dtype=float))
 
 
-def _runs(first: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def runs(first: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows first[i] .. first[i] + steps[i] - 1 for each i in turn: rows, their i, their rank in the run; each (R,)."""
     owner = np.repeat(np.arange(len(steps)), steps)
     rank = np.arange(len(owner)) - np.repeat(np.cumsum(steps) - steps, steps)
@@ -92,32 +94,52 @@ def render(task: Task, draws: Draws, dt: int = 100, definition: str = "corrected
     Raises ConfigError on an unknown definition or a time step that does not divide 100.
     """
     check_setting(definition, dt)
-    names = PERIODS[task.family]
-    n = len(draws)
-    bounds = np.zeros((n, len(names) + 1), np.int64)
+    made = blank(task, draws, dt, definition)
+    noise = task.own.render(made) if task.own else render_battery(made, task)
+    return replace(made, noise=_varied(made, noise))
+
+
+def blank(task: Task, draws: Draws, dt: int, definition: str) -> Trials:
+    """Trials in which there is nothing but the fixation channel, on until the last period begins."""
+    n, periods = draws.durations.shape
+    bounds = np.zeros((n, periods + 1), np.int64)
     np.cumsum(draws.durations, axis=1, out=bounds[:, 1:])
     length = bounds[:, -1]
     start = np.cumsum(length) - length
-
     observations = np.zeros((int(length.sum()), CHANNELS), np.float32)
     observations[:, 0] = 1
+    observations[runs(start + bounds[:, -2], draws.durations[:, -1])[0], 0] = 0
     labels = np.zeros(len(observations), np.int64)
-    rows, owner, step = _runs(start + bounds[:, -2], draws.durations[:, -1])
-    observations[rows, 0] = 0
+    noise = Noise(np.zeros(0, np.int64), CHANNELS, dt**-0.5)
+    return Trials(task, definition, dt, draws, observations, labels, start, length, bounds, noise)
+
+
+def _varied(trials: Trials, noise: Noise) -> Noise:
+    """Where noise belongs, and how strong, by what a study says of it."""
+    variation = trials.task.variation
+    if variation.noise_where == "throughout":
+        noise = Noise(np.arange(len(trials.observations)) * CHANNELS, CHANNELS, noise.sd)
+    return noise if variation.noise == 1 else replace(noise, sd=noise.sd * variation.noise)
+
+
+def render_battery(trials: Trials, task: Task) -> Noise:
+    """Write stimuli and labels of a task of the battery into blank trials, and say where noise belongs."""
+    draws, dt, definition, names = trials.draws, trials.dt, trials.definition, PERIODS[task.family]
+    rows, owner, step = runs(trials.start + trials.bounds[:, -2], draws.durations[:, -1])
     position, goes = _answer(task, draws, dt)
     moved = task.seq_sign * (dt * step // MS_PER_POSITION)
-    labels[rows] = np.where(goes[owner], label_of(position[owner] + moved, definition), 0)
+    trials.labels[rows] = np.where(goes[owner], label_of(position[owner] + moved, definition), 0)
 
     when = [names.index(name) for name in STIMULI[task.family]]
-    noise = _show(observations, start[:, None] + bounds[:, when], draws.durations[:, when], task, draws, dt, definition)
-    return Trials(task, definition, dt, draws, observations, labels, start, length, bounds, noise)
+    first, steps = trials.start[:, None] + trials.bounds[:, when], draws.durations[:, when]
+    return _show(trials.observations, first, steps, task, draws, dt, definition)
 
 
 def _show(
     observations: np.ndarray, first: np.ndarray, steps: np.ndarray, task: Task, draws: Draws, dt: int, definition: str
 ) -> Noise:
     """Write the stimuli, each from row `first` for `steps` steps (n, stimuli), and say where noise belongs."""
-    rows, owner, _ = _runs(first.ravel(), steps.ravel())
+    rows, owner, _ = runs(first.ravel(), steps.ravel())
     if task.family in ("dm", "dlydm"):
         shown, channel = _shown_decision(task, draws), 1
     else:

@@ -74,7 +74,7 @@ class Trials:
 
 def period_names(task: Task) -> tuple[str, ...]:
     """Names of the periods of a task's trials, in the order of time."""
-    return PERIODS[task.family]
+    return tuple(task.own.periods("corrected")) if task.own else PERIODS[task.family]
 
 
 def periods_of(task: Task, durations: np.ndarray) -> tuple[Period, ...]:

@@ -1,0 +1,169 @@
+"""Python files of one's own that a study names (``plugins: [my_tasks.py]``): their tasks and kinds of connectivity.
+
+A file is known by the digest of its content, which is part of the identity of whatever uses it; where it lies is not.
+What a file registers lasts for the process. Its path is also kept in the environment (`VARIABLE`), so that a process
+that is started from this one finds the file when it is asked for something of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lmrnn.errors import ConfigError, reason
+
+VARIABLE = "LMRNN_PLUGINS"  # paths, as in PATH
+_MOST_BYTES = 1_000_000  # more is a file given by mistake
+_loading: list[Plugin] = []
+_known: dict[str, Plugin] = {}  # by path and digest
+
+
+class PluginError(ConfigError):
+    """A mistake in a plugin, with its file and line."""
+
+
+@dataclass(eq=False)
+class Plugin:
+    """A file that was read: its path, the sha256 of its content, and what it registered, by sort and name."""
+
+    path: Path
+    sha256: str
+    registered: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def register(self, sort: str, name: str, thing: Any) -> None:
+        """Note something of this file; raises ConfigError on a name that it has used for this sort already."""
+        names = self.registered.setdefault(sort, {})
+        if name in names:
+            raise ConfigError(f"two {sort} of this file are named {name!r}; allowed: each name once")
+        names[name] = thing
+
+
+def load(path: Path | str) -> Plugin:
+    """Read and run a plugin's file, once for its content; raises `PluginError` that names the file and the line."""
+    path = Path(os.path.abspath(path))
+    content = _content(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if (key := f"{sha256} {path}") not in _known:
+        _known[key] = _run(Plugin(path, sha256), content)
+    remember([path])
+    return _known[key]
+
+
+def _content(path: Path) -> bytes:
+    if path.suffix != ".py":
+        raise PluginError(f"{path}: a plugin is a Python file, whose name ends in .py")
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise PluginError(f"{path}: {path.stat().st_size:,} bytes; a plugin has at most {_MOST_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise PluginError(f"{path}: this plugin cannot be read: {reason(error)}") from error
+
+
+def _run(plugin: Plugin, content: bytes) -> Plugin:
+    """Run the file as a module of its own name, which nothing else can import by accident."""
+    module = ModuleType(f"lmrnn_plugin_{plugin.sha256[:12]}_{plugin.path.stem}")
+    module.__file__ = str(plugin.path)
+    sys.modules[module.__name__] = module
+    _loading.append(plugin)
+    try:
+        with blamed(plugin.path):
+            exec(compile(content, str(plugin.path), "exec", dont_inherit=True), vars(module))
+    finally:
+        _loading.pop()
+    if not any(plugin.registered.values()):
+        what = "it registers nothing; a task is registered by @own_task (lmrnn.tasks), a kind by @kind (lmrnn.networks)"
+        raise PluginError(f"{plugin.path}: {what}")
+    return plugin
+
+
+@contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Turn whatever a plugin's own code raises into a `PluginError` that names its file and the line."""
+    try:
+        yield
+    except PluginError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{_where(error, path)}: {_what(error)}") from error
+
+
+def _where(error: BaseException, path: Path) -> str:
+    """File and line of the mistake: the deepest place in the plugin that the error came through."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f"{path}: line {error.lineno}"
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
+    return f"{path}: line {lines[-1]}" if lines else str(path)
+
+
+def _what(error: BaseException) -> str:
+    if isinstance(error, ConfigError):
+        return str(error)
+    text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def current() -> Plugin:
+    """The file that registers something now: the one that is loaded, or the script that runs.
+
+    Raises ConfigError where no file does, as in an interactive session: what it registers could not be known again.
+    """
+    if _loading:
+        return _loading[-1]
+    frames = (frame.f_globals.get("__file__") for frame, _ in traceback.walk_stack(None))
+    outside = next((file for file in frames if file and not _ours(file)), None)
+    if outside is None or not Path(outside).is_file():
+        raise ConfigError("tasks and kinds of one's own are registered by a file: write one and give it to load()")
+    path = Path(outside).resolve()
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return _known.setdefault(f"{sha256} {path}", Plugin(path, sha256))
+
+
+def _ours(file: str) -> bool:
+    return Path(file).is_relative_to(Path(__file__).parent) or file.startswith("<")
+
+
+def remember(paths: Iterable[Path | str]) -> None:
+    """Keep paths of plugins for this process and those that it starts; they are read when they are needed."""
+    known = _remembered()
+    known += [str(path) for path in paths if str(path) not in known]
+    if known:
+        os.environ[VARIABLE] = os.pathsep.join(known)
+
+
+def _remembered() -> list[str]:
+    return [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+
+
+def find(sort: str, name: str, sha256: str) -> Any:
+    """What a file with this content registered under a name; raises ConfigError where no such file is known."""
+    for known in (False, True):
+        if known:  # what only a process that started this one has read
+            _read_remembered(sha256)
+        for plugin in _known.values():
+            if plugin.sha256 == sha256 and name in plugin.registered.get(sort, {}):
+                return plugin.registered[sort][name]
+    places = ", ".join(_remembered()) or "none"
+    raise ConfigError(
+        f"{name} is one of the {sort} of a file with sha256 {sha256[:12]}..., which is not here (files known: {places}); "
+        "it was changed or moved: give the configuration that names it (plugins), or bring the file back as it was"
+    )
+
+
+def _read_remembered(sha256: str) -> None:
+    for path in _remembered():
+        if Path(path).is_file() and hashlib.sha256(Path(path).read_bytes()).hexdigest() == sha256:
+            load(path)
+
+
+def latest(sort: str) -> dict[str, Any]:
+    """Everything of a sort that was registered, by name; of one name what came last."""
+    return {name: thing for plugin in _known.values() for name, thing in plugin.registered.get(sort, {}).items()}

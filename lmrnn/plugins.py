@@ -51,8 +51,9 @@ def load(path: Path | str) -> Plugin:
     path = Path(os.path.abspath(path))
     content = _content(path)
     sha256 = hashlib.sha256(content).hexdigest()
-    if (key := f"{sha256} {path}") not in _known:
-        _known[key] = _run(Plugin(path, sha256), content)
+    key = f"{sha256} {path}"
+    # put last: of one name, what was read last counts where no digest is given
+    _known[key] = _known.pop(key) if key in _known else _run(Plugin(path, sha256), content)
     remember([path])
     return _known[key]
 
@@ -80,27 +81,31 @@ def _run(plugin: Plugin, content: bytes) -> Plugin:
     finally:
         _loading.pop()
     if not any(plugin.registered.values()):
-        what = "it registers nothing; a task is registered by @own_task (lmrnn.tasks), a kind by @kind (lmrnn.networks)"
+        what = "it registers nothing; @own_task (lmrnn.tasks) registers a task, @kind (lmrnn.networks.kinds) a kind"
         raise PluginError(f"{plugin.path}: {what}")
     return plugin
 
 
 @contextmanager
-def blamed(path: Path) -> Iterator[None]:
-    """Turn whatever a plugin's own code raises into a `PluginError` that names its file and the line."""
+def blamed(path: Path, function: Any = None) -> Iterator[None]:
+    """Turn whatever a plugin's own code raises into a `PluginError` that names its file and the line; what is wrong
+    with a function's answer, the line where that begins.
+    """
     try:
         yield
     except PluginError:
         raise
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{_where(error, path)}: {_what(error)}") from error
+        raise PluginError(f"{_where(error, path, function)}: {_what(error)}") from error
 
 
-def _where(error: BaseException, path: Path) -> str:
+def _where(error: BaseException, path: Path, function: Any) -> str:
     """File and line of the mistake: the deepest place in the plugin that the error came through."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f"{path}: line {error.lineno}"
     lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
+    code = getattr(function, "__code__", None)
+    lines = lines or ([code.co_firstlineno] if code and code.co_filename == str(path) else [])
     return f"{path}: line {lines[-1]}" if lines else str(path)
 
 
@@ -109,6 +114,11 @@ def _what(error: BaseException) -> str:
         return str(error)
     text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def loading() -> Plugin | None:
+    """The file that is read now."""
+    return _loading[-1] if _loading else None
 
 
 def current() -> Plugin:
@@ -153,7 +163,7 @@ def find(sort: str, name: str, sha256: str) -> Any:
                 return plugin.registered[sort][name]
     places = ", ".join(_remembered()) or "none"
     raise ConfigError(
-        f"{name} is one of the {sort} of a file with sha256 {sha256[:12]}..., which is not here (files known: {places}); "
+        f"{name} is one of the {sort} of a file with sha256 {sha256[:12]}..., which is not here (known: {places}); "
         "it was changed or moved: give the configuration that names it (plugins), or bring the file back as it was"
     )
 

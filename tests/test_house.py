@@ -20,7 +20,7 @@ MAY_IMPORT = {
 }
 # Each package imports only from those before it: the way of the data, from the ground up.
 ORDER = (
-    *("errors", "seeds", "files", "tasks", "datasets", "networks", "study", "training"),
+    *("errors", "seeds", "files", "plugins", "tasks", "datasets", "networks", "study", "training"),
     *("curves", "analysis", "science", "claims", "figures", "steps", "cli"),
 )
 

@@ -16,7 +16,7 @@ from lmrnn.analysis.ring import (
 )
 from lmrnn.analysis.runs import Run, answers_of, run_task
 from lmrnn.networks import LMRNN
-from lmrnn.tasks import MS_PER_POSITION, POSITIONS, Task, battery
+from lmrnn.tasks import MS_PER_POSITION, POSITIONS, Task, battery_of
 
 
 def seq_positions(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +53,7 @@ def rotations(
     running; NaN for int, whose delay has no answers), and that of the whole pattern (``pattern_share``,
     ``pattern_coherence``; `pattern_rotation`).
     """
-    for rule, task in enumerate(battery(spec["tasks"])):
+    for rule, task in enumerate(battery_of(spec)):
         what = _ring_of(task, spec["definition"])
         if what is None:
             continue

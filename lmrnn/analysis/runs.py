@@ -15,7 +15,7 @@ from lmrnn.datasets.batches import TrialTensors, padded_batch
 from lmrnn.networks import LMRNN, Connectivity, choose_path, connectivity_label, get_path
 from lmrnn.seeds import stream
 from lmrnn.study.cells import CellResult
-from lmrnn.tasks import Task, Trials, battery, draw, render
+from lmrnn.tasks import Task, Trials, draw, names_of, render
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def restore_network(result: CellResult) -> LMRNN:
     del settings["neurons"]  # the network's own number may be another
     pairs = result.weights["post"], result.weights["pre"]
     connectivity = Connectivity(len(result.weights["bias"]), *pairs, connectivity_label(spec["connectivity"]))
-    network = LMRNN(connectivity, len(battery(spec["tasks"])), **settings)
+    network = LMRNN(connectivity, len(names_of(spec)), **settings)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(torch.from_numpy(np.asarray(result.weights[name])))

@@ -9,7 +9,7 @@ from lmrnn.analysis.autapses import readout_lesions, self_weights, time_constant
 from lmrnn.analysis.clusters import cluster_units, modularity, normalised_variance, sheet_neighbours, task_variance
 from lmrnn.analysis.runs import moments, run_task
 from lmrnn.networks import LMRNN
-from lmrnn.tasks import battery
+from lmrnn.tasks import battery_of
 
 
 def unit_tables(
@@ -24,7 +24,7 @@ def unit_tables(
     silhouette, and modularity on the sheet (neighbours) and over synapses (weighted by strength). `trials` is per task,
     `seed` >= 0 that of the trials and of the clustering.
     """
-    tasks = battery(spec["tasks"])
+    tasks = battery_of(spec)
     readout, bias = network.readout.detach().numpy(), network.readout_bias.detach().numpy()
     variance, loss = np.zeros((network.neurons, len(tasks))), np.zeros((network.neurons, len(tasks)))
     for rule, task in enumerate(tasks):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row
 from lmrnn.curves.comparison import always_fixate, best_network, largest_size
 from lmrnn.curves.statistics import paired_interval, student_interval
-from lmrnn.tasks import battery, spans, task_count
+from lmrnn.tasks import battery_of, spans, task_count
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
@@ -25,10 +25,12 @@ _FAMILIES = {"reach": "reach", "match": "match", "dlydm": "delayed decision"}
 def task_group(task: Task, definition: str = "corrected") -> str:
     """Group of tasks for which claim 3 is reported apart.
 
-    ``base``, ``seq``, ``int, reach family``, ``int, match family``, ``int, delayed decision family`` or ``int and
-    seq``; with ``, constant delay`` in the `released` definition, in which the delay of the delayed decision family's
-    int tasks never varies, so that there is nothing to integrate.
+    ``own``, ``base``, ``seq``, ``int, reach family``, ``int, match family``, ``int, delayed decision family`` or
+    ``int and seq``; with ``, constant delay`` in the `released` definition, in which the delay of the
+    delayed decision family's int tasks never varies, so that there is nothing to integrate.
     """
+    if task.own:
+        return "own"
     if task.int_sign and task.seq_sign:
         return "int and seq"
     if task.int_sign:
@@ -37,11 +39,11 @@ def task_group(task: Task, definition: str = "corrected") -> str:
     return "seq" if task.seq_sign else "base"
 
 
-def _group_members(tasks: Any, definition: str) -> dict[str, list[int]]:
+def _group_members(spec: Mapping[str, Any]) -> dict[str, list[int]]:
     """Positions of each group's tasks in a battery."""
     members: dict[str, list[int]] = {}
-    for position, task in enumerate(battery(tasks)):
-        members.setdefault(task_group(task, definition), []).append(position)
+    for position, task in enumerate(battery_of(spec)):
+        members.setdefault(task_group(task, spec["definition"]), []).append(position)
     return members
 
 
@@ -53,7 +55,7 @@ def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[
     for _, part in largest_size(runs).groupby("panel_id", sort=False):
         local = best_network(part, "local")
         spec = results[part.index[0]].spec
-        members = _group_members(spec["tasks"], spec["definition"])
+        members = _group_members(spec)
         for kind, role in (("autapse", "claim"), ("full", "control"), ("random", "control")):
             other = best_network(part, kind)
             if other.empty or local.empty:

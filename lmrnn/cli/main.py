@@ -5,23 +5,56 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmrnn import __version__
 from lmrnn.cli import plan, status, studies
 from lmrnn.cli import prune as unasked
 from lmrnn.cli.arguments import Parser, is_whole, whole
 from lmrnn.cli.exits import explained, logged, secure_streams
+from lmrnn.errors import ConfigError
+from lmrnn.study.config import load_config, own_tasks
+from lmrnn.study.grid import cells_of
+
+if TYPE_CHECKING:
+    from lmrnn.tasks import Task
 
 
 def tasks_command(arguments: argparse.Namespace) -> None:
-    """List the battery: one line per task."""
+    """List tasks, one line each: a battery, or all that a study has, its own tasks included."""
     from lmrnn.tasks import battery
 
-    print(f"{'rule':>4}  {'task':<22}{'family':<8}{'int':>4}{'seq':>5}")
-    for rule, task in enumerate(battery(_battery(arguments.battery))):
-        print(f"{rule:>4}  {task.name:<22}{task.family:<8}{_sign(task.int_sign):>4}{_sign(task.seq_sign):>5}")
+    if arguments.config and arguments.battery:
+        raise ConfigError("--config lists the tasks of a study, --battery those of a battery: give one of the two")
+    if arguments.config:
+        return _print_study_tasks(load_config(arguments.config))
+    print(f"{'rule':>4}  {_HEAD}")
+    for rule, task in enumerate(battery(_battery(arguments.battery or "126"))):
+        print(f"{rule:>4}  {_line(task)}")
+
+
+_HEAD = f"{'task':<22}{'family':<8}{'int':>4}{'seq':>5}"
+
+
+def _line(task: Task) -> str:
+    name = task.name if len(task.name) < 22 else f"{task.name} "
+    return f"{name:<22}{task.family:<8}{_sign(task.int_sign):>4}{_sign(task.seq_sign):>5}"
+
+
+def _print_study_tasks(config: Mapping[str, Any]) -> None:
+    """Every task of a study's cells, and the own tasks that none of them uses, with periods and file."""
+    from lmrnn.tasks import battery, battery_of, period_names
+
+    own = own_tasks(config)
+    tasks = {task.name: task for cell in cells_of(config) for task in battery_of(cell.spec)}
+    tasks |= {task.name: task for task in battery(list(own), own)} if own else {}
+    print(f"{_HEAD}  periods")
+    for task in tasks.values():
+        file = f"  ({task.own.plugin.path.name})" if task.own else ""
+        print(f"{_line(task)}  {', '.join(period_names(task))}{file}")
 
 
 def _sign(sign: int) -> str:
@@ -38,10 +71,17 @@ def _battery(text: str) -> int | str | list[str]:
 def show_command(arguments: argparse.Namespace) -> None:
     """Draw one trial of a task as a picture."""
     from lmrnn.figures.trial import draw_trial
+    from lmrnn.tasks import Variation, parse
 
-    path = Path(arguments.output or f"{arguments.task}.png")
-    draw_trial(arguments.task, path, seed=arguments.seed, dt=arguments.dt, definition=arguments.definition)
+    config = load_config(arguments.config) if arguments.config else {}
+    chosen = {key: getattr(arguments, key) or config.get(key, value) for key, value in _SHOWN.items()}
+    task = replace(parse(arguments.task, own_tasks(config)), variation=Variation.of(config))
+    path = Path(arguments.output or f"{task.name}.png")
+    draw_trial(task, path, seed=arguments.seed, **chosen)
     print(path)
+
+
+_SHOWN = {"dt": 100, "definition": "corrected"}
 
 
 def train_command(arguments: argparse.Namespace) -> None:
@@ -98,13 +138,15 @@ def build_parser() -> argparse.ArgumentParser:
         return one
 
     tasks = add("tasks", tasks_command)
-    tasks.add_argument("--battery", default="126", help="20, 82, 126, 132, any other number, seq60, or names (126)")
+    tasks.add_argument("--config", "--configfile", help="configuration of a study: its tasks, its own ones included")
+    tasks.add_argument("--battery", help="20, 82, 126, 132, any other number, seq60, or names (126)")
     show = add("show", show_command)
     show.add_argument("task", help="name of a task, see `lmrnn tasks`")
+    show.add_argument("--config", "--configfile", help="configuration of a study: its own tasks, dt, timing and noise")
     show.add_argument("--output", "-o", help="picture to write, .png or .svg (TASK.png)")
     show.add_argument("--seed", type=whole(0), default=0, help="seed of the trial (0)")
-    show.add_argument("--dt", type=whole(1), default=100, help="ms per time step, a divisor of 100 (100)")
-    show.add_argument("--definition", choices=("corrected", "released"), default="corrected")
+    show.add_argument("--dt", type=whole(1), help="ms per time step, a divisor of 100 (the configuration's, or 100)")
+    show.add_argument("--definition", choices=("corrected", "released"), help="(the configuration's, or corrected)")
     train = add("train", train_command)
     studies.add_arguments(train)
     train.add_argument("--cell", required=True, help="hash, file or unique part of the cell's name, see `lmrnn cells`")

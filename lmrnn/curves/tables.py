@@ -28,7 +28,7 @@ from lmrnn.curves.comparison import (
     restricted,
 )
 from lmrnn.curves.statistics import DRAWS, area, crossing, mean_interval, median_interval
-from lmrnn.tasks import battery_names
+from lmrnn.tasks import names_of
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
@@ -285,7 +285,7 @@ def task_accuracy(sweep: Sweep) -> pd.DataFrame:
     rows = []
     for lead, group in groups_at_best(sweep.runs, sweep.best, _PANEL):
         cells = [sweep.results[i] for i in group["cell"]]
-        tasks = battery_names(cells[0].spec["tasks"])
+        tasks = names_of(cells[0].spec)
         known = [r.test["decision_accuracy"] if r.status == "completed" else np.zeros(len(tasks)) for r in cells]
         columns = {"task": tasks, "position": range(len(tasks)), "test_decision_accuracy": np.mean(known, axis=0)}
         rows.append(_led(lead, {**columns, "always_fixate": np.resize(always_fixate(cells), len(tasks))}))

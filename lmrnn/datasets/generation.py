@@ -178,17 +178,20 @@ def trial_columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
     return columns
 
 
+def _is_small(values: np.ndarray) -> bool:
+    """Whether what a user's own task draws under a name that the battery has is such a number."""
+    return values.ndim == 1 and values.dtype.kind in "biu" and not np.any((values < 0) | (values >= 32))
+
+
 def _put(columns: dict[str, np.ndarray], name: str, rows: slice, values: np.ndarray, task: Task) -> None:
     """Write a drawn column of a task; one that the battery does not have is made for all trials."""
     if name not in PARAMETER_COLUMNS:
         shape = (len(columns["durations"]), *values.shape[1:])
         name = OWN_COLUMN + name
         columns.setdefault(name, np.full(shape, np.nan))
-    elif task.own and task.own.drawing is not None and columns[name].dtype == np.int8:
-        # drawn under a name that the battery has: it must be such a number
-        if values.ndim != 1 or values.dtype.kind not in "biu" or np.any((values < 0) | (values >= 32)):
-            what = "is the battery's, whole numbers 0 to 31; give the column another name"
-            raise ConfigError(f"task {task.name}: the name of the drawn column {name!r} {what}")
+    elif task.own and columns[name].dtype == np.int8 and not _is_small(values):
+        what = "is the battery's, whole numbers 0 to 31; give the column another name"
+        raise ConfigError(f"task {task.name}: the name of the drawn column {name!r} {what}")
     if columns[name].shape[1:] != values.shape[1:]:
         what = f"is {values.shape[1:]} wide and {columns[name].shape[1:]} in another task; give one another name"
         raise ConfigError(f"task {task.name}: the drawn column {name.removeprefix(OWN_COLUMN)!r} {what}")
@@ -242,9 +245,7 @@ def dataset_bytes(spec: DatasetSpec) -> int:
 
     Right to a few percent, more exactly the more trials there are.
     """
-    steps = sum(
-        span.mean(spec.dt) / spec.dt for task in spec.battery for span in spans(task, spec.definition).values()
-    )
+    steps = sum(span.mean(spec.dt) / spec.dt for task in spec.battery for span in spans(task, spec.definition).values())
     per_trial = sum(np.dtype(dtype).itemsize for dtype in TRIAL_COLUMNS.values())
     per_trial += sum(np.dtype(dtype).itemsize * _WIDTH.get(name, 1) for name, dtype in PARAMETER_COLUMNS.items())
     return round(spec.trials_per_task * steps * (CHANNELS * 4 + 1) + spec.n_trials * per_trial) + 8192

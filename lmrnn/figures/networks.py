@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap
 from lmrnn.claims.rotation import FEW_TRIALS
 from lmrnn.figures.style import WIDTH, empty_figure, new_figure, note, style_of, title
 from lmrnn.figures.text import seeds_text
-from lmrnn.tasks import POSITIONS, parse
+from lmrnn.tasks import POSITIONS, is_of_battery, parse
 
 # Paul Tol's muted colours, told apart by colour-blind readers; no more than these can be: smaller clusters share a grey
 _CLUSTERS = ("#332288", "#88CCEE", "#DDCC77", "#CC6677", "#117733", "#AA4499", "#44AA99", "#999933", "#882255")
@@ -158,6 +158,8 @@ def _draw_losses(axes: Axes, lost: pd.DataFrame, kind: str) -> None:
 
 
 def _group(name: str) -> str:
+    if not is_of_battery(name):
+        return "own"
     task = parse(name)
     return {(False, False): "base", (True, False): "int", (False, True): "seq"}.get(
         (bool(task.int_sign), bool(task.seq_sign)), "int and seq"

@@ -12,13 +12,13 @@ from matplotlib.image import AxesImage
 from lmrnn.errors import ConfigError
 from lmrnn.figures.style import WIDTH, new_figure
 from lmrnn.seeds import stream
-from lmrnn.tasks import CLASSES, Trials, parse, sample
+from lmrnn.tasks import CLASSES, Task, Trials, parse, sample
 
 _GROUPS = {"fixation": (0, 1), "ring 1": (1, 17), "ring 2": (17, 33)}  # channels of the observation
 _FIXATE = -3  # where "fixate" is drawn, below the positions on the ring
 
 
-def draw_trial(task: str, path: Path | str, seed: int = 0, dt: int = 100, definition: str = "corrected") -> None:
+def draw_trial(task: str | Task, path: Path | str, seed: int = 0, dt: int = 100, definition: str = "corrected") -> None:
     """Draw one trial of a task with its noise, to a file that ends in ``.png`` or ``.svg``.
 
     `dt` is the time step in ms, a divisor of 100. Raises TaskNameError on an unknown task, ConfigError on an unknown
@@ -27,7 +27,7 @@ def draw_trial(task: str, path: Path | str, seed: int = 0, dt: int = 100, defini
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
         raise ConfigError(f"{path}: a picture's name ends in .png or .svg")
-    parsed = parse(task)
+    parsed = parse(task) if isinstance(task, str) else task
     trials = sample(parsed, 1, stream(seed, "show", parsed.name), dt, definition)
     draw_one(trials, 0, path.with_suffix(""), (path.suffix[1:],))
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from lmrnn.errors import ConnectivityError
 from lmrnn.networks import masks as masks  # registers the kind of files
-from lmrnn.networks.kinds import KINDS, Kind, pairs_stream
+from lmrnn.networks.kinds import Kind, find_kind, pairs_stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def build_connectivity(spec: Mapping[str, Any] | str, neurons: int, seed: int = 
     """
     spec = complete_connectivity(spec)
     validate_connectivity(spec, neurons)
-    one = KINDS[spec["kind"]]
+    one = find_kind(spec["kind"], spec.get("plugin"))
     label, (post, pre) = one.label(spec), one.pairs(spec, neurons, pairs_stream(seed))
     size, synapses = one.exact_size(spec, neurons) if one.exact_size else (neurons, len(post))
     if len(post) != synapses:
@@ -148,9 +148,7 @@ def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:
     """
     given = {"kind": spec} if isinstance(spec, str) else dict(spec)
     name = given.pop("kind", None)
-    if not isinstance(name, str) or name not in KINDS:
-        raise ConnectivityError(f"connectivity kind is {name!r}{_nearest(name, KINDS)}; allowed: {', '.join(KINDS)}")
-    one = KINDS[name]
+    one = find_kind(name, given.get("plugin"))
     for key in given:
         if key not in one.keys:
             allowed = ", ".join(one.keys) or "none"
@@ -163,7 +161,7 @@ def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:
     if missing:
         keys = ", ".join(one.keys)
         raise ConnectivityError(f"connectivity {name}: the key {missing[0]!r} is missing; keys: {keys}")
-    return {"kind": name, **{key: _plain(value) for key, value in complete.items()}}
+    return {"kind": one.name, **{key: _plain(value) for key, value in complete.items()}}
 
 
 def _plain(value: Any) -> Any:
@@ -192,7 +190,7 @@ def connectivity_label(spec: Mapping[str, Any] | str) -> str:
     'small_world-r3-p0.1'
     """
     spec = complete_connectivity(spec)
-    return KINDS[spec["kind"]].label(spec)
+    return find_kind(spec["kind"], spec.get("plugin")).label(spec)
 
 
 def validate_connectivity(spec: Mapping[str, Any] | str, neurons: int) -> None:
@@ -201,7 +199,7 @@ def validate_connectivity(spec: Mapping[str, Any] | str, neurons: int) -> None:
     Raises ConnectivityError that names the key, its value and what is allowed.
     """
     spec = complete_connectivity(spec)
-    one, where = KINDS[spec["kind"]], f"connectivity {spec['kind']}"
+    one, where = find_kind(spec["kind"], spec.get("plugin")), f"connectivity {spec['kind']}"
     if isinstance(neurons, bool) or not isinstance(neurons, int) or neurons < 1:
         raise ConnectivityError(f"{where}: neurons is {neurons!r}; allowed: a whole number >= 1")
     for key, rule in one.keys.items():
@@ -221,7 +219,7 @@ def network_size(spec: Mapping[str, Any] | str, neurons: int, seed: int = 0) -> 
     (16, 100)
     """
     spec = complete_connectivity(spec)
-    one = KINDS[spec["kind"]]
+    one = find_kind(spec["kind"], spec.get("plugin"))
     return _size(one, json.dumps(spec), neurons, 0 if one.exact_size else seed)
 
 

@@ -110,6 +110,14 @@ def _farthest(spec: Mapping[str, Any], neurons: int) -> float:
     return math.sqrt(2 * neurons) if "boundary" in spec else neurons
 
 
+class Digest(Key):
+    """A digest, of which a label shows the first digits."""
+
+    def label(self, name: str, value: object) -> str:
+        """As many digits as tell files apart."""
+        return digest(str(value))
+
+
 # Keys of these names mean the same in every kind.
 COMMON: dict[str, Key] = {
     "radius": Number(low=0, high=_farthest, letter="r"),

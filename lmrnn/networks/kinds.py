@@ -17,98 +17,16 @@ Watts and Strogatz (1998), Nature 393: rewiring.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from lmrnn.errors import ConnectivityError
-from lmrnn.networks.keys import COMMON, Choice, Key, Number, digest
-from lmrnn.seeds import stream
+from lmrnn.networks.keys import Choice, Number
+from lmrnn.networks.registry import KINDS, Kind, Pairs, find_kind, kind, pairs_stream
 
-Pairs = tuple[np.ndarray, np.ndarray]  # post (E,), pre (E,), in any order
-PairsFunction = Callable[[dict[str, Any], int, np.random.Generator], Pairs]
-SizeFunction = Callable[[dict[str, Any], int], tuple[int, int]]
-_LONGEST_LABEL = 120  # a folder's name has at most 255 bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Kind:
-    """One kind of connectivity.
-
-    Parameters
-    ----------
-    name : str
-        Its name in configurations.
-    pairs : callable
-        From complete settings, number of neurons and generator to post and pre, integers, each (E,).
-    keys : dict
-        Its settings.
-    exact_size : callable, optional
-        From complete settings and ``network.neurons`` to neurons and synapses without listing the pairs; raises
-        ConnectivityError where no such network exists. Without it the pairs are counted.
-    settle : callable, optional
-        From settings in which the defaults are filled in, and the keys that were given, to those that a spec holds.
-    """
-
-    name: str
-    pairs: PairsFunction
-    keys: dict[str, Key]
-    exact_size: SizeFunction | None = None
-    settle: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None
-
-    def size(self, spec: dict[str, Any], neurons: int, seed: int = 0) -> tuple[int, int]:
-        """Neurons and synapses of the network that a seed gives."""
-        if self.exact_size:
-            return self.exact_size(spec, neurons)
-        return neurons, len(self.pairs(spec, neurons, pairs_stream(seed))[0])
-
-    def label(self, spec: Mapping[str, Any]) -> str:
-        """Name of complete settings that is fit for files and legends; different settings have different labels."""
-        parts = [self.keys[key].label(key, spec[key]) for key in self.keys if key in spec]
-        label = "-".join([self.name, *filter(None, parts)])
-        return label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}-{digest(label)}"
-
-
-def pairs_stream(seed: int) -> np.random.Generator:
-    """Source of randomness of a network's pairs."""
-    return stream(seed, "connectivity")
-
-
-KINDS: dict[str, Kind] = {}
-
-
-def kind(
-    name: str,
-    exact_size: SizeFunction | None = None,
-    settle: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None,
-    /,
-    **keys: object,
-) -> Callable[[PairsFunction], PairsFunction]:
-    """Register the function under it as a kind of connectivity; it returns the pairs, as `Kind` says of all arguments.
-
-    Each key has a default (``...``: must be given), or a `lmrnn.networks.keys.Key` that also says what is allowed. Keys
-    that many kinds share (`COMMON`: radius, density, boundary, ...) are known with their ranges. Raises
-    ConnectivityError on a name that is taken by a kind of this package or unfit, and on a key named ``kind``.
-    """
-    taken = name in KINDS and KINDS[name].pairs.__module__.startswith("lmrnn.")
-    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,39}", name) or taken:
-        raise ConnectivityError(f"a kind named {name!r}: allowed are letters, digits and _, and no name that is taken")
-    if "kind" in keys:
-        raise ConnectivityError(f"kind {name}: a key named 'kind' is taken by the name of the kind")
-
-    def register(pairs: PairsFunction) -> PairsFunction:
-        KINDS[name] = Kind(name, pairs, {key: _key(key, value) for key, value in keys.items()}, exact_size, settle)
-        return pairs
-
-    return register
-
-
-def _key(name: str, given: object) -> Key:
-    """The key of a name: as given, or known by its name, with the given default."""
-    return given if isinstance(given, Key) else replace(COMMON.get(name, Key()), default=given)
+__all__ = ["KINDS", "Kind", "Pairs", "find_kind", "kind", "pairs_stream"]
 
 
 def _local_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lmrnn.errors import ConnectivityError
-from lmrnn.networks.keys import Key, digest, shown
+from lmrnn.networks.keys import Digest, Key, shown
 from lmrnn.networks.kinds import Pairs, kind
 
 FORMS = (
@@ -184,14 +184,6 @@ def _size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
     return neurons, spec["synapses"]
 
 
-class _Digest(Key):
-    """The digest of the pairs, of which a label shows the first digits."""
-
-    def label(self, name: str, value: object) -> str:
-        """As many digits as tell files apart."""
-        return digest(str(value))
-
-
 class _Name(Key):
     """The file's name without its folder and ending."""
 
@@ -212,7 +204,7 @@ class _Hidden(Key):
     *("file", _size, _known),
     path=_Hidden(None),
     name=_Name(None),
-    sha256=_Digest(None),
+    sha256=Digest(None),
     neurons=_Hidden(None),
     synapses=_Hidden(None),
 )

@@ -19,7 +19,7 @@ from lmrnn.science.conditions import draw_conditions
 from lmrnn.seeds import stream, torch_seed
 from lmrnn.study.cells import CellResult, read_cell
 from lmrnn.study.grid import Cell
-from lmrnn.tasks import Trials, add_noise, battery_names, parse, period_names, render
+from lmrnn.tasks import Task, Trials, add_noise, battery_of, names_of, parse, period_names, render
 from lmrnn.training.evaluation import evaluate
 
 
@@ -102,14 +102,19 @@ class TrainedNetwork:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks, in the order of their rule channels."""
-        return battery_names(self.spec["tasks"])
+        return names_of(self.spec)
 
     def rule(self, task: str) -> int:
         """Rule channel of a task; ConfigError where the network was not trained on it."""
-        name = parse(task).name
+        name = task if task in self.tasks else parse(task).name
         if name not in self.tasks:
             raise ConfigError(f"the network has no task {name!r}; it has: {', '.join(self.tasks)}")
         return self.tasks.index(name)
+
+    def _task(self, task: str) -> Task:
+        """The task as the network was trained on it; one that it does not have, as the battery has it."""
+        known = {one.name: one for one in battery_of(self.spec)}
+        return known[task] if task in known else known.get((one := parse(task)).name, one)
 
     def with_network(self, network: LMRNN) -> TrainedNetwork:
         """Another network of the same tasks in its place, e.g. one with a lesion."""
@@ -120,7 +125,8 @@ class TrainedNetwork:
 
         The same `seed` draws the same trials with noise and without; none of them is of training, validation or test.
         """
-        one, dt, definition = parse(task), self.spec["dt"], self.spec["definition"]
+        one = self._task(task)
+        dt, definition = self.spec["dt"], self.spec["definition"]
         draws = draw_conditions(one, trials, stream(seed, "science", one.name, "draws"), conditions, dt, definition)
         made = render(one, draws, dt, definition)
         return add_noise(made, stream(seed, "science", one.name, "noise")) if noise else made
@@ -141,7 +147,7 @@ class TrainedNetwork:
         out. Further arguments are conditions: ``run("dm1", 200, coherence=0.16)``, ``run("dlygo", delay_ms=2000)``.
         Raises ConfigError on a task or a condition that there is not.
         """
-        rule, name = self.rule(task), parse(task).name
+        rule, name = self.rule(task), self._task(task).name
         made = trials if isinstance(trials, Trials) else self.trials(task, trials, noise, seed, **conditions)
         generator = None
         if recurrent_noise:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmrnn.networks import PARAMETERS
-from lmrnn.tasks import battery_names
+from lmrnn.tasks import names_of
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
@@ -32,7 +32,7 @@ def check_result(result: CellResult) -> None:
     lacking += [f"test/{name}" for name in (*MEASURES, "always_fixate") if name not in result.test]
     if lacking:
         raise ValueError(f"it lacks {', '.join(lacking)}")
-    tasks, steps = len(battery_names(result.spec["tasks"])), result.spec["training"]["steps"]
+    tasks, steps = len(names_of(result.spec)), result.spec["training"]["steps"]
     check_history(result.history, tasks)
     last = result.history["step"][-1]
     if last > steps or (result.status == "completed" and last != steps):

@@ -19,6 +19,7 @@ import pandas as pd
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.study.cell_checks import AT_BEST, COLUMNS, MEASURES, STATUSES, check_result
+from lmrnn.tasks import Variation
 
 __all__ = ["AT_BEST", "CELL_SCHEMA", "COLUMNS", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row"]
 __all__ += ["cells_table", "read_cell", "write_cell"]
@@ -95,6 +96,10 @@ def read_cell(path: Path | str, spec: Mapping[str, Any] | None = None, weights: 
     return result
 
 
+# What a spec says of its tasks only where it is not so: own tasks, and what varies in tasks.
+_LATER: dict[str, Any] = {"own_tasks": {}, **vars(Variation()), "timing": {}}
+
+
 def _read_group(file: h5py.File, name: str) -> dict[str, np.ndarray]:
     return {key: read_array(file, f"{name}/{key}") for key in file[name]}
 
@@ -144,8 +149,8 @@ def cell_row(
         "seed": spec["seed"],
         "definition": spec["definition"],
         "dt": spec["dt"],
-        **network,
-        **spec["training"],
+        **{key: _cell_of_table(spec[key]) for key in _LATER if key in spec},
+        **{key: _cell_of_table(value) for key, value in {**network, **spec["training"]}.items()},
         "status": result.status,
         "last_step": int(history["step"][-1]) if len(history["step"]) else 0,
         **{f"test_{name}": _mean(result.test[name]) for name in MEASURES},
@@ -163,6 +168,11 @@ def cell_row(
     }
 
 
+def _cell_of_table(value: Any) -> Any:
+    """A setting as a table shows it: mappings as JSON, empty ones as an empty text."""
+    return (canonical_json(value) if value else "") if isinstance(value, dict) else value
+
+
 def cells_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Tidy table of cells, one row of `cell_row` each, in their order.
 
@@ -171,7 +181,8 @@ def cells_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     rows = list(rows)
     from lmrnn.study.config import complete  # what reads configurations is not needed to train
 
-    defaults = {**complete("network", {}), **complete("training", {})}
+    defaults = {**_LATER, **complete("network", {}), **complete("training", {})}
+    defaults = {key: _cell_of_table(value) for key, value in defaults.items()}
     shown = {key: value for key, value in defaults.items() if any(key in row for row in rows)}
     return pd.DataFrame([_with(row, shown) for row in rows])
 

@@ -17,12 +17,22 @@ from typing import Any
 import jsonschema
 import yaml
 
+from lmrnn import plugins
 from lmrnn.errors import ConfigError, ConnectivityError
 from lmrnn.networks.masks import read_mask
 from lmrnn.study.messages import explain
 from lmrnn.study.reading import MOST_LEVELS, MOST_VALUES, Key, Source, number, parse, read, truth
 
-__all__ = ["Config", "complete", "load_config", "plain_schema", "resolve_config", "schema", "validate_config"]
+__all__ = [
+    "Config",
+    "complete",
+    "load_config",
+    "own_tasks",
+    "plain_schema",
+    "resolve_config",
+    "schema",
+    "validate_config",
+]
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
 _LARGEST = 2**63 - 1
@@ -131,6 +141,7 @@ def validate_config(config: object, source: Source | str = "config") -> Config:
         raise ConfigError(explain(error, source, schema()))
     for key, values in _lists(plain):
         _refuse_twice(values, key, source)
+    _find_plugins(plain, source)
     _find_masks(plain["grid"], source)
     return Config(_with_defaults(plain, schema()), source)
 
@@ -193,6 +204,27 @@ def _find_masks(grid: Sequence[Mapping[str, Any]], source: Source) -> None:
                 except ConnectivityError as error:
                     place = source.where(("grid", number_of_block, "connectivity", index, "path"))
                     raise ConfigError(f"{place}: {error}") from error
+
+
+def _find_plugins(plain: dict[str, Any], source: Source) -> None:
+    """Make the paths of plugins, which are relative to the configuration, absolute, and read each file."""
+    folder, owner = Path(source.name).parent, {}
+    for index, path in enumerate(plain.get("plugins", ())):
+        place = source.where(("plugins", index))
+        plain["plugins"][index] = found = os.path.abspath(folder / os.path.expanduser(path))
+        try:
+            registered = plugins.load(found).registered
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {error}") from error
+        for sort, name in ((sort, name) for sort, names in registered.items() for name in names):
+            if owner.setdefault((sort, name), found) != found:
+                raise ConfigError(f"{place}: {found} and {owner[sort, name]} both have {name!r} among their {sort}")
+
+
+def own_tasks(config: Mapping[str, Any]) -> dict[str, str]:
+    """Names of a configuration's own tasks, and the sha256 of the file of each."""
+    loaded = [plugins.load(path) for path in config.get("plugins", ())]
+    return {name: plugin.sha256 for plugin in loaded for name in plugin.registered.get("tasks", {})}
 
 
 def _expanded(folder: str, source: Source) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from lmrnn.datasets import DatasetSpec
 from lmrnn.errors import ConfigError, LmrnnError
 from lmrnn.networks import complete_connectivity, connectivity_label, validate_connectivity
 from lmrnn.study.cells import canonical_json
-from lmrnn.study.config import schema
+from lmrnn.study.config import own_tasks, schema
 from lmrnn.study.layout import Layout
 from lmrnn.study.reading import Key, Source, brief
-from lmrnn.tasks import battery_names
+from lmrnn.tasks import Variation, battery_names, battery_of, check_spans, names_of
 
 # Raised by hand when a change to the code makes the same spec mean another training.
 TRAINING_VERSION = 1
@@ -61,7 +62,7 @@ class Cell:
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks, in the order of their rule channels."""
-        return battery_names(self.spec["tasks"])
+        return names_of(self.spec)
 
     @cached_property
     def stem(self) -> str:
@@ -94,6 +95,8 @@ class Cell:
             trials_per_task=spec["trials_per_task"] if train else spec[f"{split}_trials"],
             split=split,
             data_seed=spec["data_seed"] if train else EVALUATION_SEED,
+            own_tasks=tuple(sorted(spec.get("own_tasks", {}).items())),
+            **vars(Variation.of(spec)),
         )
 
     def dataset_path(self, results: Path | str, split: str) -> Path:
@@ -113,8 +116,9 @@ def cells_of(config: Mapping[str, Any]) -> list[Cell]:
     cannot exist (unknown task, connectivity out of range, ...) or is doubtful, and when two cells have one file name.
     """
     where = getattr(config, "source", Source("config")).where
-    _check_batteries(config["grid"], where)
-    blocks = (_cells_of_block(config, block, number, where) for number, block in enumerate(config["grid"]))
+    own = own_tasks(config)
+    _check_batteries(config["grid"], own, where)
+    blocks = (_cells_of_block(config, block, number, own, where) for number, block in enumerate(config["grid"]))
     cells = {cell.identity: cell for block in blocks for cell in block}.values()
     names: dict[str, Cell] = {}
     for cell in cells:
@@ -125,7 +129,7 @@ def cells_of(config: Mapping[str, Any]) -> list[Cell]:
     return list(cells)
 
 
-def _check_batteries(grid: Sequence[Mapping[str, Any]], where: Where) -> None:
+def _check_batteries(grid: Sequence[Mapping[str, Any]], own: Mapping[str, str], where: Where) -> None:
     """Refuse tasks that do not exist, a list of names without brackets of its own, and a battery in two notations."""
     notations: dict[tuple[str, ...], Any] = {}
     for number, block in enumerate(grid):
@@ -139,14 +143,16 @@ def _check_batteries(grid: Sequence[Mapping[str, Any]], where: Where) -> None:
                 f"[{each}] for {len(alone)} batteries of one task each"
             )
         for index, tasks in enumerate(block["tasks"]):
-            names = _check(where((*key, index)), battery_names, tasks)
+            names = _check(where((*key, index)), battery_names, tasks, own)
             other = notations.setdefault(names, tasks)
             if other != tasks:
                 what = f"{brief(tasks)} and {brief(other)} are the same tasks, trained twice; write them in one way"
                 raise ConfigError(f"{where((*key, index))}: {what}")
 
 
-def _cells_of_block(config: Mapping[str, Any], block: Mapping[str, Any], number: int, where: Where) -> Iterator[Cell]:
+def _cells_of_block(
+    config: Mapping[str, Any], block: Mapping[str, Any], number: int, own: Mapping[str, str], where: Where
+) -> Iterator[Cell]:
     """Cells of one block: the product of its axes."""
     key = ("grid", number)
     connectivities = [
@@ -158,14 +164,39 @@ def _cells_of_block(config: Mapping[str, Any], block: Mapping[str, Any], number:
     axes = (connectivities, block["tasks"], block["trials_per_task"], block["seed"], *(block[axis] for axis in extra))
     for (connectivity, place), tasks, trials, seed, *settings in _product(where(key), axes):
         chosen = dict(zip(extra, settings, strict=True))
-        yield Cell(_cell_spec(config, connectivity, place, tasks, trials, seed, chosen))
+        trained_on = _trained_on(config, tasks, own, chosen, where(key))
+        yield Cell(_cell_spec(config, connectivity, place, trained_on, trials, seed, chosen))
+
+
+def _trained_on(
+    config: Mapping[str, Any], tasks: Any, own: Mapping[str, str], axes: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """What a spec says of its tasks, beside definition and dt; refuses timing that they cannot have."""
+    varied = {key: axes.get(key, config.get(key, default)) for key, default in vars(Variation()).items()}
+    variation = _check(where, Variation.of, varied)
+    used = {} if isinstance(tasks, int) else {name: own[name] for name in battery_names(tasks, own) if name in own}
+    found = {"tasks": tasks, **({"own_tasks": used} if used else {}), **variation.spec}
+    if len(found) > 1:
+        _check(where, _check_timing, canonical_json(found), config["dt"], config["definition"])
+    return found
+
+
+@cache
+def _check_timing(trained_on: str, dt: int, definition: str) -> None:
+    """Refuse periods that no trial can have, and a timing of periods that no task has."""
+    spec = json.loads(trained_on)
+    known = set().union(*(check_spans(task, dt, definition) for task in battery_of(spec)))
+    for name in spec.get("timing", {}):
+        if name not in known:
+            what = f"no task here has a period named {name!r}; they have: {', '.join(sorted(known))}"
+            raise ConfigError(f"timing: {what}")
 
 
 def _cell_spec(
     config: Mapping[str, Any],
     connectivity: dict[str, Any],
     place: str,
-    tasks: Any,
+    trained_on: dict[str, Any],
     trials: int,
     seed: int,
     axes: dict[str, Any],
@@ -179,7 +210,7 @@ def _cell_spec(
         "version": TRAINING_VERSION,
         "definition": config["definition"],
         "dt": config["dt"],
-        "tasks": tasks,
+        **trained_on,
         "trials_per_task": trials,
         "seed": seed,
         "data_seed": seed if config["data_seed"] == "cell" else config["seed_offset"],

@@ -62,7 +62,8 @@ def _of_type(error: jsonschema.ValidationError, key: Key) -> str:
     if isinstance(kind, list):
         kind = f"{kind[0]}, or {_words(error.schema['pattern'])}"
     if kind == "object":
-        return f"keys with values: {', '.join(error.schema['properties'])}"
+        keys = error.schema.get("properties")
+        return f"keys with values: {', '.join(keys)}" if keys else error.schema["description"]
     allowed = f"of type {kind}" + (" (true or false)" if kind == "boolean" else "")
     if isinstance(value, list) and key[0] in _SETTINGS:
         return f"{allowed}; several values are an axis of the grid, written there: grid: {{{key[-1]}: {brief(value)}}}"

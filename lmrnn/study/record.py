@@ -16,6 +16,7 @@ from typing import Any
 
 from lmrnn.errors import DamagedFileError, UnreadableFileError, advice, reason
 from lmrnn.files.storage import write_text
+from lmrnn.plugins import remember
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.grid import Cell
 from lmrnn.study.layout import Layout, Study
@@ -124,6 +125,7 @@ def read_study(path: Path | str) -> StudyRecord:
             what = f"format {found['format']!r}, but this version of lmrnn reads {FORMAT}"
             raise DamagedFileError(path, what, "Use the version of lmrnn that wrote it, or run the study again")
         config = {**found["config"], "results": str(layout.results)}
+        remember(config.get("plugins", ()))
         cells = [Cell(one["spec"]) for one in found["cells"]]
         files = [layout.results / one["file"] for one in found["cells"]]
         if config["study"] != path.parent.name:

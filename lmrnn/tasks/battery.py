@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmrnn import plugins
 from lmrnn.errors import ConfigError, TaskNameError
-from lmrnn.tasks.variation import Variation
+from lmrnn.tasks.variation import AS_IT_IS, Variation
 
 if TYPE_CHECKING:
     from lmrnn.tasks.own import OwnTask
@@ -95,7 +95,7 @@ class Task:
     int_sign: int = 0
     seq_sign: int = 0
     own: OwnTask | None = field(default=None, repr=False)
-    variation: Variation = Variation()
+    variation: Variation = AS_IT_IS
 
 
 def parse(name: str, own: Mapping[str, str] | None = None) -> Task:
@@ -137,9 +137,10 @@ def battery_names(spec: int | str | Sequence[str], own: Collection[str] = ()) ->
     """Canonical names of a battery's tasks, in the order of their rule channels.
 
     `spec` is a number of tasks (1 to 132, a prefix of one canonical order), ``"seq60"`` (the 20 base tasks and their 40
-    seq forms), one task name, or several, where the names in `own` are taken as they are. Battery 132 is the 126 names and then dlyanti's six int forms once more: the
-    published task list counted its two int tasks twice. Each entry has its own rule channel and trials. Raises
-    TaskNameError on an unknown name or a size out of range, and on a name listed more often than battery 132 has it.
+    seq forms), one task name, or several, where the names in `own` are taken as they are. Battery 132 is the 126 names
+    and then dlyanti's six int forms once more: the published task list counted its two int tasks twice. Each entry has
+    its own rule channel and trials. Raises TaskNameError on an unknown name or a size out of range, and on a name
+    listed more often than battery 132 has it.
     """
     order = _canonical_order()
     if isinstance(spec, bool) or not isinstance(spec, (int, str, list, tuple)):
@@ -169,7 +170,7 @@ def _listed(spec: tuple[str, ...], own: frozenset[str]) -> tuple[str, ...]:
 
 
 def battery(
-    spec: int | str | Sequence[str], own: Mapping[str, str] | None = None, variation: Variation = Variation()
+    spec: int | str | Sequence[str], own: Mapping[str, str] | None = None, variation: Variation = AS_IT_IS
 ) -> tuple[Task, ...]:
     """Tasks of a battery as `battery_names` takes it: entry k has rule channel k; `own` and `variation` as in `Task`.
 
@@ -185,7 +186,7 @@ def battery_of(spec: Mapping[str, Any]) -> tuple[Task, ...]:
 
 
 def names_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the tasks of a cell by its spec, in the order of their rule channels; files of own tasks are not read."""
+    """Names of the tasks of a cell by its spec, by rule channel; the files of own tasks are not read."""
     return battery_names(spec["tasks"], spec.get("own_tasks", ()))
 
 

@@ -57,7 +57,7 @@ class OwnTask:
         """The drawn columns of n trials, each with n rows."""
         if self.drawing is None:
             return draw_columns(self.like, n, rng, definition) if self.like else {}
-        with plugins.blamed(self.plugin.path):
+        with plugins.blamed(self.plugin.path, self.drawing):
             drawn = self.drawing(n, rng)
             if not isinstance(drawn, Mapping):
                 raise ConfigError(f"the draws of {self.name} are {type(drawn).__name__}; allowed: a dict of columns")
@@ -75,7 +75,7 @@ class OwnTask:
 
     def ideal_accuracy(self, dt: int) -> float:
         """Decision accuracy of the ideal observer at a time step of `dt` ms; NaN where the file gives none."""
-        with plugins.blamed(self.plugin.path):
+        with plugins.blamed(self.plugin.path, self.ideal):
             value = self.ideal(dt) if callable(self.ideal) else self.ideal
             if value is None:
                 return float("nan")
@@ -155,9 +155,10 @@ class OwnTrials:
         battery), from `start` to before `stop` ms after the period's beginning; each one number, or (n,). `noise`:
         whether the ring is noisy meanwhile, as in the battery's decision tasks.
         """
-        where, ring, strength = self._numbers("position", position), self._numbers("ring", ring), self._numbers("strength", strength)
+        where, ring = self._numbers("position", position), self._numbers("ring", ring)
+        strength = self._numbers("strength", strength)
         if not np.all((ring == 1) | (ring == 2)):
-            raise ConfigError(f"ring is {ring[(ring != 1) & (ring != 2)][0]!r}; allowed: 1 or 2")
+            raise ConfigError(f"ring is {ring[(ring != 1) & (ring != 2)][0]}; allowed: 1 or 2")
         rows, owner = self.rows(period, start, stop)
         whole = np.all(where == np.floor(where))
         profile = bumps(where.astype(np.int64) if whole else where.astype(float))  # (n, 16)
@@ -176,7 +177,7 @@ class OwnTrials:
         where, goes = self._numbers("position", position), self._numbers("goes", goes).astype(bool)
         wrong = goes & ((where != np.floor(where)) | (where < 0) | (where >= POSITIONS))
         if wrong.any():
-            raise ConfigError(f"a position to answer is {where[wrong][0]!r}; allowed: 0, 1, ..., {POSITIONS - 1}")
+            raise ConfigError(f"a position to answer is {where[wrong][0]}; allowed: 0, 1, ..., {POSITIONS - 1}")
         rows, owner = self.rows(self._names[-1], start, stop)
         self._trials.labels[rows] = np.where(goes, np.where(goes, where, 0).astype(np.int64) + 1, 0)[owner]
 
@@ -192,7 +193,9 @@ class OwnTrials:
         """Finite numbers, one for each trial."""
         array, n = np.asarray(values), len(self)
         if array.shape not in ((), (n,)) or array.dtype.kind not in "biuf":
-            raise ConfigError(f"{name} is of {array.dtype}, {array.shape}; allowed: one number, or ({n},) for {n} trials")
+            raise ConfigError(
+                f"{name} is of {array.dtype}, {array.shape}; allowed: one number, or ({n},) for {n} trials"
+            )
         if not np.all(np.isfinite(array)):
             raise ConfigError(f"{name} has values that are not finite")
         return np.broadcast_to(array, (n,))

@@ -55,6 +55,9 @@ class Variation:
         return found
 
 
+AS_IT_IS = Variation()
+
+
 def _numbers(name: str, span: Any) -> tuple[int, ...]:
     """A span as whole numbers in one notation: [500, 500] is 500."""
     numbers = tuple(span) if isinstance(span, (list, tuple)) else (span,)

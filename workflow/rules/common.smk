@@ -22,7 +22,7 @@ from lmrnn.study.old_names import take_over
 with explained_as(WorkflowError):
     # read anew: Snakemake takes keys that stand twice, 010 for 8 and several files for one
     STUDY = resolve_config(workflow.configfiles, workflow.config_settings.config_args, config)
-    config["grid"] = STUDY["grid"]  # what scripts are given: with the absolute paths of masks
+    config |= {key: STUDY[key] for key in ("grid", "plugins")}  # what scripts are given: with absolute paths
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
     check_folder(f"{STUDY['results']}/{STUDY['study']}", CELLS.values())
     if workflow.is_main_process:

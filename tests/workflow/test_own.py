@@ -1,0 +1,23 @@
+"""A sweep with a task and a mask of its own: what has changed is trained again, and nothing else."""
+
+import numpy as np
+
+from tests.studies import Study
+
+TASK = 'from lmrnn.tasks import own_task\nown_task("late", like="go", periods={"delay": 400})(None)\n'
+
+
+def test_a_changed_plugin_or_mask_trains_its_cells_and_no_others(tmp_path):
+    study = Study(tmp_path / "study")
+    own = [
+        {"connectivity": ["autapse"], "tasks": [["late"]], "trials_per_task": [8], "seed": [0]},
+        {"connectivity": [{"kind": "file", "path": "own.npy"}], "tasks": [["go"]], "trials_per_task": [8], "seed": [0]},
+    ]
+    (study.folder / "mine.py").write_text(TASK)
+    np.save(study.folder / "own.npy", np.eye(25))
+    study.change(plugins=["mine.py"], grid=own)
+    assert len(study.run("--until", "train_cell")) == 2
+    (study.folder / "mine.py").write_text(TASK + "# another content\n")
+    assert study.planned("--until", "train_cell") == {"generate_dataset": 3, "train_cell": 1}
+    np.save(study.folder / "own.npy", np.eye(25) + np.eye(25, k=2))
+    assert study.planned("--until", "train_cell") == {"generate_dataset": 3, "train_cell": 2}

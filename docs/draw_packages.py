@@ -17,6 +17,7 @@ SAYS = {
     "errors": "what is said to users",
     "seeds": "streams of random numbers",
     "files": "written whole or not at all",
+    "plugins": "files of one's own",
     "tasks": "batteries, trials",
     "datasets": "trials in HDF5, batches",
     "networks": "connectivity, models, paths",

@@ -89,8 +89,10 @@ class DatasetSpec:
         allowed.
         """
         try:
-            found = json.loads(text)
-            return cls(**{key: tuple(value.items()) if key == "own_tasks" else value for key, value in found.items()})
+            found: dict[str, Any] = json.loads(text)
+            if "own_tasks" in found:
+                found["own_tasks"] = tuple(found["own_tasks"].items())
+            return cls(**found)
         except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(f"not the spec of a dataset: {error}") from error
 

@@ -208,7 +208,8 @@ def _find_masks(grid: Sequence[Mapping[str, Any]], source: Source) -> None:
 
 def _find_plugins(plain: dict[str, Any], source: Source) -> None:
     """Make the paths of plugins, which are relative to the configuration, absolute, and read each file."""
-    folder, owner = Path(source.name).parent, {}
+    folder = Path(source.name).parent
+    owner: dict[tuple[str, str], str] = {}
     for index, path in enumerate(plain.get("plugins", ())):
         place = source.where(("plugins", index))
         plain["plugins"][index] = found = os.path.abspath(folder / os.path.expanduser(path))

@@ -162,8 +162,8 @@ def reach_of(tasks: int | str | Sequence[str | Task], dt: int = 100, definition:
     """What can be reached on a battery (as for `battery_names`, or its tasks, as `battery_of` gives them); raises what
     `battery` and `ideal_accuracy` raise.
     """
-    given = () if isinstance(tasks, (int, str)) else tuple(tasks)
-    members = given if given and all(isinstance(task, Task) for task in given) else battery(tasks)  # type: ignore[arg-type]
+    given = [] if isinstance(tasks, (int, str)) else [task for task in tasks if isinstance(task, Task)]
+    members = given or battery(tasks)  # type: ignore[arg-type]
     found = np.array([ideal_accuracy(_without_movement(task), dt, definition) for task in members])  # (tasks, 2)
     # forms of one base share its Monte Carlo trials, so that their errors add up instead of averaging out
     error = float(found[:, 1].mean())

@@ -275,10 +275,11 @@ def _try(own: OwnTask) -> None:
     lasting = [max(1, span.high // 100) for span in own.periods("corrected").values()]
     durations = np.tile(lasting, (_TRIED, 1))
     columns = [own.draw(_TRIED, np.random.default_rng(seed), "corrected") for seed in (0, 0)]
-    if not all(np.array_equal(columns[1].get(name), values, equal_nan=True) for name, values in columns[0].items()):
+    first, second = columns
+    if not all(name in second and np.array_equal(second[name], first[name], equal_nan=True) for name in first):
         what = "its draws differ between two calls with the same generator; draw from the generator that is given"
         raise ConfigError(f"task {own.name}: {what}")
-    draws = Draws(durations, columns[0])
+    draws = Draws(durations, first)
     made = blank(task, draws, 100, "corrected")
     own.render(made)
     parts = [blank(task, draws[part], 100, "corrected") for part in (slice(0, 1), slice(1, None))]

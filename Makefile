@@ -11,7 +11,7 @@ export MKL_NUM_THREADS ?= 1
 # cron, containers and minimal shells have no locale; Snakemake's files are UTF-8
 export PYTHONUTF8 ?= 1
 
-.PHONY: help sweep test lint bench report soak replication packages docs hooks setup clean
+.PHONY: help sweep test lint bench report soak replication packages figures docs hooks setup clean
 .DEFAULT_GOAL := sweep
 
 help:  ## this list
@@ -45,6 +45,9 @@ bench: setup  ## measured against what people use today; BENCH=--quick for a sho
 
 packages: setup  ## draw the packages and their imports anew: docs/packages.svg
 	$(BIN)/python docs/draw_packages.py
+
+figures: setup  ## the figures of the documentation anew, from the tables in docs/results
+	$(BIN)/python docs/results.py draw
 
 docs: setup  ## the documentation as a site in build/site, offline, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -79,3 +80,17 @@ def test_a_search_in_a_page_opened_from_a_file_finds_something(site, tmp_path):
         browser.wait("document.querySelectorAll('.md-search-result__item').length > 0")
         assert not browser.problems
         assert all(re.match("file:|data:|about:", address) for address in browser.requests)
+
+
+RESULTS = runpy.run_path(str(ROOT / "docs/results.py"))
+
+
+@pytest.mark.parametrize("study", RESULTS["studies"]())
+def test_the_tables_that_stay_are_those_that_were_kept(study):
+    for table in RESULTS["made"](study)["tables"]:
+        RESULTS["read"](study, table)
+
+
+def test_the_figures_shown_are_drawn_from_the_tables_that_stay(tmp_path):
+    for picture in RESULTS["draw_figures"](tmp_path):
+        assert picture.read_bytes() == (ROOT / "docs" / picture.name).read_bytes(), f"{picture.name}: make figures"

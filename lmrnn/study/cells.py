@@ -10,16 +10,18 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.study.cell_checks import AT_BEST, COLUMNS, MEASURES, STATUSES, check_result
 from lmrnn.tasks import Variation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["AT_BEST", "CELL_SCHEMA", "COLUMNS", "MEASURES", "STATUSES", "CellResult", "canonical_json", "cell_row"]
 __all__ += ["cells_table", "read_cell", "write_cell"]
@@ -179,7 +181,9 @@ def cells_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     A setting that specs leave out at its default has a column where a cell has it otherwise, and the default elsewhere.
     """
     rows = list(rows)
-    from lmrnn.study.config import complete  # what reads configurations is not needed to train
+    import pandas as pd  # neither this nor what reads configurations is needed to train
+
+    from lmrnn.study.config import complete
 
     defaults = {**_LATER, **complete("network", {}), **complete("training", {})}
     defaults = {key: _cell_of_table(value) for key, value in defaults.items()}

@@ -1,5 +1,6 @@
 """Runs the real workflow on small studies, each in a folder of its own."""
 
+import io
 import os
 import re
 import subprocess
@@ -8,6 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+
+from lmrnn import steps
+from lmrnn.analysis import TABLES as ANALYSES
+from lmrnn.curves.maps import MAPS
+from lmrnn.curves.tables import TABLES
+from lmrnn.figures.registry import figures_of
+from lmrnn.study.config import load_config
+from lmrnn.study.grid import cells_of
+from lmrnn.study.layout import Layout
+from lmrnn.study.record import note_study
+from lmrnn.training.run import run_cell
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -93,7 +105,36 @@ class Study:
         after = self.trained()
         return {cell for cell in after if after[cell] != before.get(cell)}
 
+    def finish(self):
+        """Run the study to its end in this process, each step once and in their order, as Snakemake does in its own."""
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            _finish(load_config(self.config_file.name))
+        finally:
+            os.chdir(before)
+
     def trained(self):
         """Each cell's file and when it was written."""
         cells = self.results / "cells"
         return {str(path.relative_to(cells)): path.stat().st_mtime_ns for path in cells.rglob("*.h5")}
+
+
+def _finish(config):
+    """Every file of a study, by the steps that the workflow's scripts call."""
+    cells, results = cells_of(config), config["results"]
+    files = Layout(results).study(config["study"])
+    for cell in cells:
+        run_cell(cell, results, config["compute"], io.StringIO())
+    note_study(files, config, cells)
+    steps.note_cells([cell.path(results) for cell in cells], files.trained)
+    steps.collect_cells(cells, results, files.cells)
+    steps.compute_curves(cells, config, files.cells, map(files.curve, TABLES))
+    if config["claims"]:
+        steps.analyse_networks(cells, config, files.cells, map(files.analysis, ANALYSES))
+        claims = files.claims("csv"), files.claims("html")
+        steps.measure_claims(cells, config, files.cells, files.analysis("rotation"), *claims)
+        steps.map_locality(files.curve("threshold_times"), map(files.curve, MAPS))
+    for figure in figures_of(cells, config["claims"]).values():
+        tables, palette = map(files.table, figure.tables), config["curves"]["palette"]
+        steps.draw_figure(figure.name, tables, files.figure(figure.name, "png"), palette)

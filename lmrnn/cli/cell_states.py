@@ -21,6 +21,7 @@ from snakemake_executor_plugin_submitit.states import Phase, meaning
 from lmrnn.cli.exits import EXIT_INTERRUPTED
 from lmrnn.datasets import SPLITS
 from lmrnn.errors import FileError
+from lmrnn.files.lives import fate
 from lmrnn.files.locks import is_held
 from lmrnn.files.records import latest_records, records_file
 from lmrnn.study.cells import read_cell
@@ -124,8 +125,8 @@ class Reader:
         if entry is not None and entry.outcome == FAILED:
             return self._failed_state(cell, entry, log)
         if cell.checkpoint(self.results).exists():
-            return CellState(cell, "stopped", log=log)
-        error = _error(log)
+            return CellState(cell, "stopped", _killed(log), log)
+        error = _error(log) or _killed(log)
         return CellState(cell, "failed", error, log) if error else CellState(cell, "missing")
 
     def _running_state(self, cell: Cell, log: str) -> CellState:
@@ -201,6 +202,12 @@ def pace(record: Mapping[str, Any]) -> tuple[float, float]:
     except (KeyError, TypeError, ZeroDivisionError, OverflowError):
         return 0.0, 0.0
     return (left, whole) if 0 <= left <= whole < math.inf else (0.0, 0.0)
+
+
+def _killed(log: str) -> str:
+    """How the step of a log was killed, by its records, which then have no end; empty where nobody knows."""
+    records = latest_records(records_file(log))
+    return "" if "end" in records else fate(records.get("begin", {}))
 
 
 def _error(log: str) -> str:

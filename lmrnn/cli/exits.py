@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from lmrnn.errors import Interrupted, LmrnnError, advice, reason
+from lmrnn.files import lives
 from lmrnn.files.records import append_record, records_file
 from lmrnn.files.removal import remove
 
@@ -112,7 +113,7 @@ def message(error: BaseException) -> str | None:
     """What to tell the user about an error; None for one that nobody foresaw (a mistake in lmrnn)."""
     if isinstance(error, LmrnnError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if _lacks_memory(error):
         more = f" ({error})" if str(error) else ""
         return (
             f"out of memory{more}. What was finished is kept. Lower network.neurons, training.batch_size or "
@@ -122,6 +123,23 @@ def message(error: BaseException) -> str | None:
         names = [str(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, os.PathLike))]
         return f"{' -> '.join([*names, ''][:-1]) or 'a file'}: {reason(error)}. {advice(error)}"
     return None
+
+
+# What runs out of memory without an exception of its own says so in words alone: torch on the processor, C++ in a
+# library, a thread's stack, and the system's loader at a library of some hundred MB.
+_MEMORY_WORDS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "std::bad_alloc",
+    "can't start new thread",
+    "failed to map segment from shared object",
+)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out; torch has a class of its own for that of a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, (ImportError, RuntimeError)) and any(words in str(error) for words in _MEMORY_WORDS)
 
 
 @contextmanager
@@ -165,13 +183,15 @@ def explained_as(kind: type[Exception]) -> Iterator[None]:
 def logged(path: Path | str) -> Iterator[TextIO]:
     """Run a step of the workflow with its log, a file that is replaced; ends as `explained` says.
 
-    Where the log cannot be written, its lines go to the terminal. How the step ended is the last of the records beside
-    the log: its exit status, and the reason where it is not 0.
+    Where the log cannot be written, its lines go to the terminal. The first of the records beside the log says which
+    process runs it, the last how it ended: its exit status, and the reason where it is not 0. Without a last one it was
+    killed (`lmrnn.files.lives`).
     """
     secure_streams()
     with suppress(LmrnnError):  # what cannot be removed cannot be written either, and the log says so
         remove(records_file(path))
     with closing(_Log(path)) as log:
+        log.record("begin", **lives.this_process())
         try:
             stream = cast(TextIO, log)  # it has what print and traceback need of one
             with explained(stream):

@@ -107,10 +107,11 @@ def failures(states: Iterable[CellState], others: Iterable[Failure] = ()) -> str
     str
         A few lines each; empty if nothing failed.
     """
-    failed = [Failure(one.cell.stem, one.reason, one.log, one.task) for one in states if one.state == "failed"]
+    ended = [one for one in states if one.state == "failed" or (one.state == "stopped" and one.reason)]
+    told = [(one.state, Failure(one.cell.stem, one.reason, one.log, one.task)) for one in ended]
     lines = []
-    for one in [*failed, *others]:
-        lines += [f"failed: {one.name}", f"        {one.reason}", f"        log: {one.log}"]
+    for state, one in [*told, *(("failed", one) for one in others)]:
+        lines += [f"{state}: {one.name}", f"        {one.reason}", f"        log: {one.log}"]
         if one.task:
             lines.append(f"        task: {one.task} (pickles, log)")
     return "\n".join(lines)

@@ -22,12 +22,15 @@ def append_record(path: Path | str, event: str, **fields: Any) -> None:
 
 
 def latest_records(path: Path | str) -> dict[str, dict[str, Any]]:
-    """The last record of each event; lines that are torn or no records are left out, a missing file has none."""
+    """The last record of each event among the first line and the last ones; lines that are torn or no records are left
+    out, a missing file has none.
+    """
     try:
         with open(path, "rb") as file:
+            first = file.readline(_TAIL_BYTES)
             file.seek(0, 2)
             file.seek(max(0, file.tell() - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = (first + b"\n" + file.read()).decode("utf-8", "replace").splitlines()
     except OSError:
         return {}
     found = {}

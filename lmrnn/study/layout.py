@@ -9,8 +9,9 @@ from lmrnn.datasets import DatasetSpec
 from lmrnn.files.removal import TRASH
 
 STUDY_FILE = "study.json"
+_CHECKPOINTS = "checkpoints"
 # folders of results/ that belong to all studies, so that no study can have such a name
-SHARED = ("datasets", "cells", "checkpoints", "logs", "benchmarks", "trash")
+SHARED = ("datasets", "cells", _CHECKPOINTS, "logs", "benchmarks", "trash")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ class Layout:
     def __init__(self, results: Path | str) -> None:
         object.__setattr__(self, "results", Path(results))
 
+    @classmethod
+    def around(cls, checkpoint: Path | str) -> Layout:
+        """The folder of results of a checkpoint, or the checkpoint's own folder where it lies in none."""
+        path = Path(checkpoint)
+        return cls(next((one.parent for one in path.parents if one.name == _CHECKPOINTS), path.parent))
+
     @property
     def cells(self) -> Path:
         """Folder of the results of all cells."""
@@ -92,11 +99,11 @@ class Layout:
 
     def checkpoint(self, stem: str) -> Path:
         """A cell's saved state; apart from the results, because Snakemake removes outputs of failed jobs."""
-        return self.results / "checkpoints" / f"{stem}.h5"
+        return self.results / _CHECKPOINTS / f"{stem}.h5"
 
     def lock(self, stem: str) -> Path:
         """Held by the process that is at work on a cell."""
-        return self.results / "checkpoints" / f"{stem}.lock"
+        return self.results / _CHECKPOINTS / f"{stem}.lock"
 
     def cell_log(self, stem: str) -> Path:
         """What a cell's training says to people."""

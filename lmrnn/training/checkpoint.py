@@ -1,8 +1,9 @@
 """The state of a training on disk.
 
 A checkpoint is one HDF5 file, written like every other (`lmrnn.files.storage`): it appears whole or not at all. The one
-before is kept beside it as ``<name>.previous``, so that from the first on there always is a whole one. A checkpoint of
-another spec is refused; a damaged one falls back to the one before, or to the start; both with a warning.
+before is kept beside it as ``<name>.previous``, so that from the first on there always is a whole one. One that is
+damaged or of another spec is set aside, with a warning, and training goes on from the one before, or from the start.
+At one that cannot be read, so that nothing is known of it, training stops.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from lmrnn.errors import DamagedFileError
+from lmrnn.errors import DamagedFileError, UnreadableFileError
 from lmrnn.files import removal
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.study.cell_checks import check_history
 from lmrnn.study.cells import canonical_json
+from lmrnn.study.layout import Layout
 from lmrnn.study.moments import evaluated_by
 from lmrnn.training.state import MISFIT, Compute, Snapshot, Training
 
@@ -53,26 +56,39 @@ def save(path: Path | str, spec: dict[str, Any], snapshot: Snapshot) -> None:
     write_h5(path, "checkpoint", CHECKPOINT_SCHEMA, fill)
 
 
-def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], object]) -> Iterator[Snapshot]:
+def generations(path: Path | str) -> tuple[Path, Path]:
+    """Where a training's checkpoints are, the newest first; none of them need be there."""
+    return Path(path), previous(path)
+
+
+def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], None]) -> Iterator[Snapshot]:
     """Checkpoints with the right checksum and spec, the newest first; none need be there.
 
-    `warn` gets one line for each that is there but cannot be used. That file is removed, lest it should take the place
-    of a good one later.
+    `warn` gets one line for each that is there and is damaged or of another spec; it is set aside, lest it should take
+    the place of a good one later. Raises `UnreadableFileError` at one of which nothing is known, which stays.
     """
-    for file in (Path(path), previous(path)):
-        if not file.exists():
-            continue
-        try:
-            yield _read(file, spec)
-        except DamagedFileError as error:
-            warn(f"warning: checkpoint not used: {error}")
-            removal.remove(file)
+    found = (_usable(file, spec, warn) for file in generations(path))
+    yield from (snapshot for snapshot in found if snapshot is not None)
+
+
+def _usable(file: Path, spec: dict[str, Any], warn: Callable[[str], object]) -> Snapshot | None:
+    """A checkpoint, if it is there and can be used; else it is set aside."""
+    try:
+        return _read(file, spec) if file.exists() else None
+    except DamagedFileError as error:
+        warn(f"warning: checkpoint not used: {error}. {_set_aside(file)}")
+    return None
+
+
+def _set_aside(file: Path) -> str:
+    """Move a checkpoint to the trash and say where it is now."""
+    return f"What was there is now {removal.set_aside(file, Layout.around(file).results)}"
 
 
 def _read(path: Path, spec: dict[str, Any]) -> Snapshot:
     """Read one checkpoint after checking it."""
     do = "Training goes on from the checkpoint before it or, without one, from the start"
-    with open_h5(path, "checkpoint", CHECKPOINT_SCHEMA, do) as file:
+    with _unless_unreadable(), open_h5(path, "checkpoint", CHECKPOINT_SCHEMA, do) as file:
         arrays: dict[str, np.ndarray] = {}
 
         def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
@@ -86,6 +102,16 @@ def _read(path: Path, spec: dict[str, Any]) -> Snapshot:
     return Snapshot(values, arrays)
 
 
+@contextmanager
+def _unless_unreadable() -> Iterator[None]:
+    """Say of a checkpoint that cannot be read how to go on without it."""
+    try:
+        yield
+    except UnreadableFileError as error:
+        without = "or move it away, and training goes on from the checkpoint before it or, without one, from the start"
+        raise UnreadableFileError(error.path, error.what, f"{error.do}; {without}") from error
+
+
 def resume(
     spec: dict[str, Any],
     data: tuple[Dataset, Dataset],
@@ -93,22 +119,39 @@ def resume(
     say: Callable[[str], object],
     compute: Compute,
 ) -> Training | None:
-    """The training as its newest usable checkpoint has it; None without one."""
+    """The training as its newest usable checkpoint has it; None without one.
+
+    What cannot be used is set aside; raises `UnreadableFileError` where it is not known whether it can.
+    """
     if path is None:
         return None
     removal.remove_temporaries(path)
-    for snapshot in candidates(path, spec, say):
+    for file in generations(path):
+        snapshot = _usable(file, spec, say)
+        if snapshot is None:
+            continue
         training = Training(spec, *data, compute)
         try:
             before = restore(training, snapshot)
         except MISFIT as error:
-            say(f"warning: checkpoint not used, it does not fit this training: {type(error).__name__}: {error}")
+            what = f"it does not fit this training: {type(error).__name__}: {error}"
+            say(f"warning: checkpoint not used, {what}. {_set_aside(file)}")
             continue
+        if file != previous(path):
+            _clear_the_way(previous(path), spec, say)
         training.restarts += 1
         say(f"resumed at step {training.step} (restart {training.restarts}) from {path}")
         _warn_of_another_way(training, *before, say)
         return training
     return None
+
+
+def _clear_the_way(file: Path, spec: dict[str, Any], say: Callable[[str], object]) -> None:
+    """Set the checkpoint before the newest aside, whose place the next one takes, unless it is a good one."""
+    try:
+        _usable(file, spec, say)
+    except UnreadableFileError as error:
+        say(f"warning: an older checkpoint is not needed: {error.path}: {error.what}. {_set_aside(file)}")
 
 
 def _warn_of_another_way(training: Training, path: str, variant: str | None, say: Callable[[str], object]) -> None:
@@ -159,5 +202,5 @@ def _check_moment(training: Training) -> None:
 def remove(path: Path | str) -> None:
     """Remove a checkpoint, the one before it and what interrupted writes left; none of them need exist."""
     path = Path(path)
-    for file in (path, previous(path), *removal.temporaries(path)):
+    for file in (*generations(path), *removal.temporaries(path)):
         removal.remove(file)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lmrnn.datasets import SPLITS, Dataset, DatasetSpec, generate_dataset, load_dataset
-from lmrnn.errors import DamagedFileError
-from lmrnn.files.removal import remove_temporaries
+from lmrnn.errors import DamagedFileError, UnwritableFileError
+from lmrnn.files.removal import remove_temporaries, set_aside
 from lmrnn.files.storage import lock
 from lmrnn.study.cells import read_cell, write_cell
 from lmrnn.study.grid import Cell
@@ -48,8 +48,11 @@ def claimed(cell: Cell, results: Path | str, log: Any, waiting: Callable[[], obj
     with lock(checkpoint.with_suffix(".lock"), waiting=waiting):
         take_over([cell], results, log, held=True)
         remove_temporaries(path)
-        yield _finished(cell, path, log)
-        checkpoints.remove(checkpoint)
+        yield _finished(cell, path, results, log)
+        try:
+            checkpoints.remove(checkpoint)
+        except UnwritableFileError as error:  # the cell is finished all the same
+            print(f"warning: {error}", file=log, flush=True)
 
 
 def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: TextIO, progress: bool = False) -> str:
@@ -76,14 +79,17 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
     return finished
 
 
-def _finished(cell: Cell, path: Path, log: TextIO) -> str | None:
-    """Status of a cell that is already done, or None."""
+def _finished(cell: Cell, path: Path, results: Path | str, log: TextIO) -> str | None:
+    """Status of a cell that is already done, or None; a damaged file, or one of another cell, is set aside."""
     if not path.exists():
         return None
     try:
         status = read_cell(path, cell.spec, weights=False).status
     except DamagedFileError as error:
-        print(f"warning: {error.what}; the cell is trained again and this file replaced: {path}", file=log, flush=True)
+        aside = set_aside(path, results)
+        print(
+            f"warning: {path}: {error.what}; the cell is trained again, this file is now {aside}", file=log, flush=True
+        )
         return None
     print(f"{path} is finished ({status}) and valid: nothing to train", file=log, flush=True)
     os.utime(path)

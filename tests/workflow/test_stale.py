@@ -1,24 +1,34 @@
 """Tables and figures are those of the study as it is asked for now, whoever made them, from where, and what befell."""
 
+import contextlib
+import io
 import os
 import shutil
+import subprocess
 import time
 
 import pandas as pd
+import psutil
 import pytest
 
+from lmrnn.curves.maps import MAPS
 from lmrnn.errors import ConfigError
+from lmrnn.study.config import load_config
+from lmrnn.study.grid import cells_of
 from lmrnn.study.record import read_study
 from lmrnn.study.upkeep import take_study
+from lmrnn.training.run import run_cell
 from tests.studies import Study
+from tests.workflow.test_faults import kill
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A study of four cells with its claims that has run to its end."""
+    """A study of four cells with its claims that has run to its end, here without Snakemake."""
     study = Study(tmp_path_factory.mktemp("finished"))
     study.change(claims=True, grid={"seed": [0, 1]})
-    assert len(study.run()) == 4
+    study.finish()
+    assert len(study.trained()) == 4
     return study
 
 
@@ -33,11 +43,6 @@ def study(finished, tmp_path):
 
 def of_study(study, *names):
     return study.results.joinpath("tiny", *names)
-
-
-def forget(study):
-    """What Snakemake remembers is gone, as in a new clone or another folder."""
-    shutil.rmtree(study.folder / ".snakemake")
 
 
 def rules(planned):
@@ -59,10 +64,13 @@ MADE_OF_CURVES = {"compute_curves", "measure_claims", "map_locality", "draw", "s
     ],
 )
 def test_what_a_change_makes_stale_is_made_anew_though_snakemake_has_forgotten_all(study, changes, runs):
-    forget(study)
-    assert study.planned() == {}
     study.change(**changes)
     assert rules(study.planned()) == runs
+
+
+def test_a_finished_study_has_nothing_to_do_though_snakemake_has_forgotten_all(finished):
+    assert not (finished.folder / ".snakemake").exists()
+    assert finished.planned() == {}
 
 
 @pytest.mark.parametrize("way", ["absolute", "link"])
@@ -72,10 +80,9 @@ def test_results_reached_by_another_way_are_the_same_study(study, tmp_path, way)
         (tmp_path / "way").symlink_to(study.results)
     place = str(study.results if way == "absolute" else tmp_path / "way")
     elsewhere.change(**{**study.config, "results": place})
-    assert elsewhere.planned() == {}
     elsewhere.change(grid={"seed": [0]})
     trained = study.trained()
-    elsewhere.run()
+    elsewhere.run(f"{place}/tiny/cells.csv", f"{place}/tiny/curves/threshold_times.csv")
     assert study.trained() == trained
     assert list(pd.read_csv(of_study(study, "cells.csv"))["seed"]) == [0, 0]
     assert set(pd.read_csv(of_study(study, "curves", "threshold_times.csv"))["seed"]) == {0}
@@ -86,7 +93,7 @@ def test_a_dry_run_leaves_no_trace_and_a_study_file_keeps_its_time(study):
     path = of_study(study, "study.json")
     before = path.read_bytes(), path.stat().st_mtime_ns
     study.change(curves={"thresholds": [0.3]})
-    study.planned()
+    assert study.planned() != {}
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     study.change(curves={"thresholds": [0.2]})
     study.run()
@@ -102,28 +109,53 @@ def test_a_table_changed_by_hand_or_cut_is_named_kept_aside_and_made_anew(study)
     table.write_text("\n".join([*lines[:-1], lines[-1].replace("0.", "9.", 1)]) + "\n")
     curve.write_bytes(good[1][: len(good[1]) // 2])
     trained = study.trained()
-    done = study.snakemake()
+    done = study.snakemake("results/tiny/curves/training_speed.csv")
     assert done.returncode == 0, done.stdout
     for path in (table, curve):
         assert f"{path.relative_to(study.folder)}: this table is not as it was written" in done.stdout
     assert (table.read_bytes(), curve.read_bytes()) == good
     assert (study.results / "trash" / "tiny" / "cells.csv").is_file()
     assert study.trained() == trained
-    assert study.planned() == {}
+    assert rules(study.planned()) == {"analyse_networks", "measure_claims", "map_locality", "draw", "sweep"}
 
 
-def test_every_table_and_figure_that_a_killed_rule_leaves_missing_is_made(study):
-    made = {path for path in of_study(study).rglob("*") if path.is_file() and path.suffix in (".csv", ".html", ".png")}
-    for path in made:
-        path.unlink()
-    study.run()
-    assert made == {path for path in made if path.is_file()}
-    assert {path.stem for path in made} >= {"rate_threshold_map", "equal_synapses", "units", "claims"}
+def test_each_table_and_figure_that_is_missing_by_itself_is_missed(study):
+    """One of each rule with several outputs, so that no rule is planned for the sake of another output."""
+    names = ["curves/equal_synapses.csv", "analysis/planes.csv", "curves/task_accuracy.csv", "claims.html"]
+    for name in [*names, "figures/training_speed.svg"]:
+        of_study(study, name).unlink()
+    made = {"analyse_networks", "compute_curves", "map_locality", "measure_claims", "draw", "sweep"}
+    assert rules(study.planned()) == made
 
 
-def test_one_missing_map_of_a_rule_of_two_is_missed(study):
-    of_study(study, "curves", "equal_synapses.csv").unlink()
-    assert "map_locality" in study.planned()
+def map_is_made(process):
+    """Whether the job of map_locality runs now."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        return any("map_locality.py" in word for one in family for word in one.cmdline())
+    return False
+
+
+def test_a_kill_9_of_a_job_of_two_tables_and_its_driver_leaves_nothing_missing_or_old(study):
+    """The job has removed its old tables when it starts, and all that Snakemake says of them dies with it."""
+    study.change(grid={"seed": [0, 1, 2]})
+    for cell in cells_of(load_config(study.config_file)):
+        run_cell(cell, study.results, {"path": "reference"}, io.StringIO())
+    maps = [of_study(study, "curves", f"{name}.csv") for name in MAPS]
+    before = [path.stat().st_mtime_ns for path in maps]
+    command, environment = study.command("--until", "map_locality"), study.environment()
+    with open(study.folder / "said.txt", "w") as said:
+        process = subprocess.Popen(command, cwd=study.folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
+    while not map_is_made(process):
+        assert process.poll() is None, (study.folder / "said.txt").read_text()
+        time.sleep(0.1)
+    kill(process, whole_family=True)
+    assert not all(path.exists() for path in maps)
+    assert len(study.trained()) == 6
+    assert rules(study.planned()) == {"map_locality", "analyse_networks", "measure_claims", "draw", "sweep"}
+    study.run("--until", "map_locality")
+    assert all(path.stat().st_mtime_ns > time for path, time in zip(maps, before, strict=True))
+    assert "map_locality" not in study.planned()
 
 
 def test_results_from_before_a_clock_was_set_right_are_taken_and_stay(study):
@@ -131,12 +163,12 @@ def test_results_from_before_a_clock_was_set_right_are_taken_and_stay(study):
     for path in study.results.rglob("*"):
         os.utime(path, (tomorrow, tomorrow))
     of_study(study, "curves", "training_speed.csv").unlink()
-    done = study.snakemake()
+    done = study.snakemake("results/tiny/curves/training_speed.csv")
     assert done.returncode == 0, done.stdout
     assert "ahead of this machine's clock" in done.stdout
     assert of_study(study, "cells.csv").is_file()
     assert "Rule: train_cell" not in done.stdout
-    assert study.planned() == {}
+    assert not {"train_cell", "collect_cells", "compute_curves"} & set(study.planned())
 
 
 def test_a_study_that_runs_is_not_given_other_settings_by_a_second_driver(tmp_path):

@@ -140,7 +140,10 @@ class Reporter(logging.Handler):
         """Which event an error is, from how its command ended."""
         status, signal = ending(exception)
         told = signal in _TOLD_TO_GO or status in [128 + number for number in _TOLD_TO_GO]
-        if status is not None:
+        shot = signal == _SIGKILL or status == 128 + _SIGKILL
+        if shot:
+            reason = "its command was killed (SIGKILL, status 137): out of memory, or somebody's kill -9"
+        elif status is not None:
             reason = f"its command ended with exit status {status}"
         elif signal is not None:
             reason = f"its command was ended by signal {signal}"
@@ -149,7 +152,7 @@ class Reporter(logging.Handler):
         kind = FAILED
         if self.resumable and ((self.folder / MAKING_ROOM).exists() or status == RESUMABLE_STATUS or told):
             kind = INTERRUPTED
-        elif told or signal == _SIGKILL or status == 128 + _SIGKILL:
+        elif told or shot:
             kind = KILLED
         return Event(kind, reason, status, signal)
 

@@ -7,13 +7,14 @@ What is then measured is in `lmrnn.analysis.units` (what units are for, how long
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from lmrnn.datasets.batches import TrialTensors, padded_batch
 from lmrnn.networks import LMRNN, Connectivity, choose_path, connectivity_label, get_path
-from lmrnn.seeds import stream
+from lmrnn.seeds import stream, torch_seed
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import Task, Trials, draw, names_of, render
 
@@ -45,7 +46,8 @@ def restore_network(result: CellResult) -> LMRNN:
     del settings["neurons"]  # the network's own number may be another
     pairs = result.weights["post"], result.weights["pre"]
     connectivity = Connectivity(len(result.weights["bias"]), *pairs, connectivity_label(spec["connectivity"]))
-    network = LMRNN(connectivity, len(names_of(spec)), **settings)
+    generator = torch.Generator().manual_seed(torch_seed(spec["seed"], "initialisation"))  # signs and masks are drawn
+    network = LMRNN(connectivity, len(names_of(spec)), generator=generator, **settings)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(torch.from_numpy(np.asarray(result.weights[name])))
@@ -67,11 +69,12 @@ def run_trials(network: LMRNN, made: Trials, rule: int, generator: torch.Generat
 
     With a `generator` the network's recurrent noise is drawn from it; without, there is none, as in every evaluation.
     """
-    columns = {"start": made.start, "length": made.length, "task": np.full(len(made), rule), "decision": made.decision}
+    found = {"start": made.start, "length": made.length, "task": np.full(len(made), rule), "decision": made.decision}
+    columns: dict[str, Any] = {name: np.asarray(column, np.int64) for name, column in found.items()}
     tensors = TrialTensors(
         torch.from_numpy(made.observations),
         torch.from_numpy(made.labels),
-        **{name: np.asarray(column, np.int64) for name, column in columns.items()},
+        **columns,
         n_tasks=network.n_tasks,
     )
     batch = padded_batch(tensors, np.arange(len(made)))

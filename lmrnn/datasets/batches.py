@@ -31,7 +31,8 @@ class Batch:
     `observations` (T, B, 33) float32 are 0 in the padding at a trial's end; `rule` (T, B) int64 is the task of each
     time step (column of the rule weights), in the padding the trial's own; `labels` (T, B) int64: 0 fixate, 1..16 ring
     positions, -1 padding: not in the loss; `lengths` (B,) int64 are time steps before the padding; `decision` (B,)
-    int64 is the time step at which the decision period begins, 0 in the stream layout, where it means nothing.
+    int64 is the time step at which the decision period begins, 0 in the stream layout, where it means nothing;
+    `weights` (T, B) float32 are those of the time steps in the loss, None where all are 1.
     """
 
     observations: Tensor
@@ -39,6 +40,7 @@ class Batch:
     labels: Tensor
     lengths: Tensor
     decision: Tensor
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +54,12 @@ class TrialTensors:
     task: np.ndarray
     decision: np.ndarray
     n_tasks: int
+    weights: Tensor | None = None  # (S,) float32, of each time step in the loss
 
     @classmethod
     def of(cls, dataset: Dataset, device: torch.device | str = "cpu") -> TrialTensors:
         """Trials of a dataset; on the CPU its observations are shared, not copied."""
-        columns = {name: np.asarray(getattr(dataset, name), np.int64) for name in _COLUMNS}
+        columns: dict[str, Any] = {name: np.asarray(getattr(dataset, name), np.int64) for name in _COLUMNS}
         observations = torch.from_numpy(np.require(dataset.observations, np.float32, ["C", "W"]))
         labels = torch.from_numpy(np.require(dataset.labels, np.int8, ["C", "W"]))
         return cls(observations.to(device), labels.to(device), **columns, n_tasks=len(dataset.tasks))
@@ -68,6 +71,12 @@ class TrialTensors:
     def place(self) -> tuple[int, int]:
         """Where they lie in memory: equal for trials of one dataset that share it, for as long as one of them lives."""
         return self.observations.data_ptr(), self.labels.data_ptr()
+
+    def weights_of(self, rows: np.ndarray) -> Tensor | None:
+        """Weights in the loss (*shape) of rows of the dataset, (*shape) int64."""
+        if self.weights is None:
+            return None
+        return self.weights[torch.from_numpy(rows).to(self.weights.device)]
 
     def rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Observations (*shape, 33) float32 and labels (*shape) int64 of rows of the dataset, (*shape) int64."""
@@ -84,7 +93,8 @@ def padded_batch(trials: TrialTensors, index: np.ndarray) -> Batch:
     start, length, task, decision = (np.asarray(getattr(trials, name))[index] for name in _COLUMNS)
     time = np.arange(length.max())[:, None]  # (T, 1)
     padding = time >= length  # (T, B)
-    observations, labels = trials.rows(start + np.minimum(time, length - 1))
+    rows = start + np.minimum(time, length - 1)
+    observations, labels = trials.rows(rows)
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(labels.device)
@@ -96,6 +106,7 @@ def padded_batch(trials: TrialTensors, index: np.ndarray) -> Batch:
         labels=labels.masked_fill_(tensor(padding), PADDING),
         lengths=tensor(length),
         decision=tensor(decision),
+        weights=trials.weights_of(rows),
     )
 
 
@@ -258,7 +269,7 @@ class StreamBatches:
         observations, labels = self.trials.rows(rows)
         lengths = torch.full((rows.shape[1],), self.sequence_length, device=labels.device)
         rule = torch.from_numpy(tasks).to(labels.device)
-        return Batch(observations, rule, labels, lengths, decision=torch.zeros_like(lengths))
+        return Batch(observations, rule, labels, lengths, torch.zeros_like(lengths), self.trials.weights_of(rows))
 
     def state(self) -> dict[str, Any]:
         """Position, as JSON can hold it."""

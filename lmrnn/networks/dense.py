@@ -80,9 +80,13 @@ def _deltas(network: LMRNN, values: Tensor, dstates: Tensor, weights: Tensor) ->
     return deltas
 
 
-def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy () of logits (T * B, 17) over the labels (T * B,) that are not padding, and its gradient."""
+def _loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy () of logits (T * B, 17) over the labels (T * B,) that are not padding, and its gradient; with
+    a weight (T * B,) of each where there are such.
+    """
     counted = labels != PADDING
+    if weights is not None:
+        counted = counted * weights
     targets = labels.clamp(min=0)[:, None]
     scale = (counted.to(logits) / counted.sum())[:, None]
     log_probabilities = torch.log_softmax(logits, dim=1)
@@ -106,8 +110,11 @@ def loss_and_gradients(
     states, values = _unroll(network, batch, initial_state, noise, weights)
     after, before = states[1:].flatten(0, 1), states[:-1].flatten(0, 1)  # (T * B, N)
     logits = F.linear(after, network.readout, network.readout_bias)
-    loss, dlogits = _loss(logits, batch.labels.flatten())
-    deltas = _deltas(network, values, (dlogits @ network.readout).view_as(values), weights).flatten(0, 1)
+    loss, dlogits = _loss(logits, batch.labels.flatten(), None if batch.weights is None else batch.weights.flatten())
+    dstates = (dlogits @ network.readout).view_as(values)
+    if network.rates_cost:
+        loss = loss + _add_rates(network, states[1:], dstates, batch)
+    deltas = _deltas(network, values, dstates, weights).flatten(0, 1)
 
     tasks = torch.arange(network.n_tasks, device=deltas.device)
     rules = (batch.rule.flatten()[:, None] == tasks).to(deltas)  # a product, not a scatter: same bytes every time
@@ -116,6 +123,14 @@ def loss_and_gradients(
     network.rule.grad, network.bias.grad = deltas.T @ rules, deltas.sum(0)
     network.recurrent.grad = _pick(network, deltas.T @ before)
     return loss
+
+
+def _add_rates(network: LMRNN, states: Tensor, dstates: Tensor, batch: Batch) -> Tensor:
+    """What states (T, B, N) cost; its gradient is added to theirs."""
+    inside = (torch.arange(len(states), device=states.device)[:, None] < batch.lengths).to(states)[..., None]
+    factor = inside * (network.rates_cost / (inside.sum() * network.neurons))
+    dstates.add_(2 * factor * states)
+    return (factor * states * states).sum()
 
 
 def _pick(network: LMRNN, matrix: Tensor) -> Tensor:

@@ -109,6 +109,10 @@ def why_not(network: LMRNN | None = None, device: torch.device | str = "cpu") ->
         return f"the compiled kernel runs on the CPU, not on {device}"
     if network is not None and network.bias.dtype not in (torch.float32, torch.float64):
         return f"the compiled kernel computes in float32 or float64, not in {network.bias.dtype}"
+    if network is not None and network.rates_cost:
+        return "the compiled kernel computes no cost of rates (training.l2_rates)"
+    if network is not None and network.weighs_time:
+        return "the compiled kernel weighs no time steps (training.loss)"
     library = _load()
     return library if isinstance(library, str) else None
 
@@ -187,6 +191,10 @@ def _run(
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
         problem.grads = _Parameters(*(_address(parameter.grad, kind) for parameter in parameters))
+    if gradients and batch.weights is not None:
+        raise ConfigError(
+            "the compiled kernel weighs no time steps (training.loss); allowed: compute.path dense, reference"
+        )
     problem.values = _Parameters(*(_address(parameter, kind) for parameter in parameters))
     problem.steps, problem.batch = batch.labels.shape
     problem.gradients = gradients

@@ -24,7 +24,8 @@ from lmrnn.networks.kinds import Pairs, kind
 
 FORMS = (
     ".npy and .npz: a square matrix (in .npz named `mask`), not 0 where row i receives from column j; .npz also: whole "
-    "numbers `post` and `pre`, or what scipy.sparse.save_npz writes; .csv: a line `post,pre` and one such pair a line"
+    "numbers `post` and `pre`, or what scipy.sparse.save_npz writes, and `positions` of the neurons beside either; "
+    ".csv: a line `post,pre` and one such pair a line"
 )
 # What numpy and zipfile raise on files that are damaged, foreign or made to harm.
 _BAD: tuple[type[Exception], ...] = (
@@ -42,11 +43,14 @@ class Mask:
     neurons: int | None
     post: np.ndarray
     pre: np.ndarray
+    positions: np.ndarray | None = None  # (N, any number of dimensions)
 
     @property
     def spec(self) -> dict[str, Any]:
         """What a spec holds of it."""
         content = np.stack([self.post, self.pre]).astype("<i8").tobytes()
+        if self.positions is not None:
+            content += repr(self.positions.shape).encode() + self.positions.astype("<f8").tobytes()
         sizes = {"neurons": self.neurons, "synapses": len(self.post)}
         return {"name": self.name, "sha256": hashlib.sha256(content).hexdigest(), **sizes}
 
@@ -73,11 +77,11 @@ def read_mask(path: Path | str) -> dict[str, Any]:
 def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
     """As `read_mask`; kept, because a plan asks for the same file thousands of times."""
     try:
-        neurons, post, pre = _csv(path) if path.suffix == ".csv" else _arrays(path)
+        neurons, post, pre, positions = (*_csv(path), None) if path.suffix == ".csv" else _arrays(path)
     except _BAD as error:
         raise ConnectivityError(f"connectivity file: {path} is no mask: {error}; allowed: {FORMS}") from error
     try:
-        mask = _checked(path.stem, neurons, post, pre)
+        mask = _checked(path.stem, neurons, post, pre, positions)
     except ValueError as error:
         raise ConnectivityError(f"connectivity file: {path}: {error}") from error
     _KNOWN[mask.spec["sha256"]] = mask
@@ -95,7 +99,7 @@ def _csv(path: Path) -> tuple[None, np.ndarray, np.ndarray]:
     return None, table[:, header.index("post")], table[:, header.index("pre")]
 
 
-def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray]:
+def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray, np.ndarray | None]:
     """Pairs of a file of numpy or scipy."""
     if path.suffix not in _BEGINNINGS:
         raise ValueError(f"its name ends in {path.suffix!r}")
@@ -105,16 +109,18 @@ def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray]:
         handle.seek(0)
         loaded = np.load(handle, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return _matrix(loaded)
+            return *_matrix(loaded), None
         with loaded as arrays:
-            return _of_many(dict(arrays))
+            found = dict(arrays)
+            positions = found.pop("positions", None)
+            return *_of_many(found), positions
 
 
 def _of_many(arrays: Mapping[str, np.ndarray]) -> tuple[int | None, np.ndarray, np.ndarray]:
     """Pairs of a file with several arrays."""
     if "format" in arrays:
         return _sparse(arrays)
-    if unknown := set(arrays) - {"mask", "post", "pre", "positions"}:
+    if unknown := set(arrays) - {"mask", "post", "pre"}:
         raise ValueError(f"it has an array named {min(unknown)!r}, which nothing here would use")
     return _matrix(arrays["mask"]) if "mask" in arrays else (None, arrays["post"], arrays["pre"])
 
@@ -142,7 +148,9 @@ def _sparse(arrays: Mapping[str, np.ndarray]) -> tuple[int, np.ndarray, np.ndarr
     return rows, post[there], pre[there]
 
 
-def _checked(name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray) -> Mask:
+def _checked(
+    name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray, positions: np.ndarray | None = None
+) -> Mask:
     """The mask, sorted; refuses pairs that no network can have."""
     post, pre = np.asarray(post), np.asarray(pre)
     if post.ndim != 1 or post.shape != pre.shape or not {post.dtype.kind, pre.dtype.kind} <= set("iu"):
@@ -157,7 +165,28 @@ def _checked(name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray) 
     if len(twice):
         first = twice[0]
         raise ValueError(f"the pair post {post[first]}, pre {pre[first]} stands twice; allowed: each pair once")
-    return Mask(name, neurons, post, pre)
+    if positions is not None:
+        fits = (
+            positions.ndim == 2
+            and positions.size
+            and positions.dtype.kind in "iuf"
+            and neurons in (None, len(positions))
+        )
+        if not fits or not np.isfinite(positions).all():
+            what = f"positions are of {positions.dtype}, {positions.shape}"
+            raise ValueError(f"{what}; allowed: finite numbers, one row for each of {neurons or 'the'} neurons")
+        neurons = len(positions)
+        if len(post) and max(post.max(), pre.max()) >= neurons:
+            raise ValueError(
+                f"there are positions of {neurons} neurons, but one has the number {max(post.max(), pre.max())}"
+            )
+    return Mask(name, neurons, post, pre, positions)
+
+
+def positions_of(spec: Mapping[str, Any]) -> np.ndarray | None:
+    """Positions of the neurons, (N, dimensions), where a connectivity's file gives them."""
+    mask = _KNOWN.get(spec.get("sha256", "")) if spec["kind"] == "file" else None
+    return None if mask is None else mask.positions
 
 
 def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:

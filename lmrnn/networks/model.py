@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from lmrnn.errors import ConfigError
 from lmrnn.networks.connectivity import Connectivity
+from lmrnn.networks.constraints import draw_marks, obey
+from lmrnn.networks.settings import check_constraints
 from lmrnn.tasks import CHANNELS, CLASSES
 
 if TYPE_CHECKING:
@@ -36,12 +38,17 @@ class LMRNN(nn.Module):
     ``tanh``; `leak` is a = dt / tau, in (0, 1]. `initialisation` is of the recurrent weights: ``scaled_identity``,
     `initial_scale` on synapses from a neuron to itself, 0 on all others; ``gaussian``, `initial_scale` times a normal
     with variance 1 / in-degree of the receiving neuron. `recurrent_noise` is sigma >= 0 of the noise during training;
-    `generator` the source of the initial weights, with seed 0 if none is given. Raises ConfigError on a value out of
-    range.
+    `generator` the source of the initial weights, with seed 0 if none is given. Constraints (`constraints`):
+    `excitatory`, the share of neurons whose recurrent weights are >= 0, those of all others being <= 0 (Dale's law; not
+    with tanh); `input_share` and `readout_share` of neurons that get input (of channels and rule) and that are read
+    out. Which neurons these are is drawn from the generator, last. Raises ConfigError on a value out of range.
 
     Parameters: `recurrent` (E,), the weight of each synapse in the order of the connectivity (a missing synapse has no
     weight, no gradient, no state in the optimiser and no share in the gradient's norm), `input` (N, 33), `rule` (N,
-    n_tasks), `bias` (N,), `readout` (17, N), `readout_bias` (17,). Buffers: `post`, `pre` (E,), int64.
+    n_tasks), `bias` (N,), `readout` (17, N), `readout_bias` (17,). Buffers: `post`, `pre` (E,), int64; `signs` (N,) +1
+    or -1, `receives` and `is_read` (N,) bool, each None where not constrained. Who trains sets `rates_cost`, the factor
+    of the mean square of all states inside of trials in the loss, and `weighs_time`: batches have weights of time
+    steps.
 
     Input, rule and bias start uniform in +-1 / sqrt(33 + n_tasks), the readout and its bias in +-1 / sqrt(N): torch's
     default for linear layers, which the paper's first author used in 2021 (mikailkhona/Multi-Task-learning). They are
@@ -50,6 +57,11 @@ class LMRNN(nn.Module):
 
     post: Tensor
     pre: Tensor
+    signs: Tensor | None
+    receives: Tensor | None
+    is_read: Tensor | None
+    rates_cost: float = 0.0
+    weighs_time: bool = False
 
     def __init__(
         self,
@@ -61,12 +73,16 @@ class LMRNN(nn.Module):
         initial_scale: float = 0.5,
         recurrent_noise: float = 0.0,
         generator: torch.Generator | None = None,
+        excitatory: float | None = None,
+        input_share: float = 1.0,
+        readout_share: float = 1.0,
     ) -> None:
         super().__init__()
+        check_constraints(nonlinearity, excitatory, input_share, readout_share)
         _check(nonlinearity, leak, initialisation, initial_scale, recurrent_noise)
         self.connectivity, self.n_tasks = connectivity, n_tasks
         self.nonlinearity, self.leak = nonlinearity, float(leak)
-        self.recurrent_noise = float(recurrent_noise)
+        self.recurrent_noise, self.initialisation = float(recurrent_noise), initialisation
         self.register_buffer("post", torch.tensor(connectivity.post), persistent=False)
         self.register_buffer("pre", torch.tensor(connectivity.pre), persistent=False)
 
@@ -79,6 +95,13 @@ class LMRNN(nn.Module):
         self.readout = _uniform((CLASSES, neurons), outward, generator)
         self.readout_bias = _uniform((CLASSES,), outward, generator)
         self.recurrent = nn.Parameter(_recurrent(connectivity, initialisation, generator) * initial_scale)
+        shares = {"excitatory": excitatory, "input": input_share, "readout": readout_share}
+        marks = draw_marks(neurons, shares, generator)
+        positive = marks["excitatory"]
+        self.register_buffer("signs", None if positive is None else 2.0 * positive - 1, persistent=False)
+        self.register_buffer("receives", marks["input"], persistent=False)
+        self.register_buffer("is_read", marks["readout"], persistent=False)
+        obey(self)
 
     @property
     def neurons(self) -> int:

@@ -17,9 +17,22 @@ if TYPE_CHECKING:
     from lmrnn.networks.model import LMRNN
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Softmax cross-entropy in nats of logits (T, B, 17) against labels (T, B), averaged over all but padding."""
-    return F.cross_entropy(logits.view(-1, CLASSES), labels.view(-1), ignore_index=PADDING)
+def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Softmax cross-entropy in nats of logits (T, B, 17) against labels (T, B), averaged over all but padding, with
+    the weight (T, B) of each time step where there are such.
+    """
+    if weights is None:
+        return F.cross_entropy(logits.view(-1, CLASSES), labels.view(-1), ignore_index=PADDING)
+    each = F.cross_entropy(logits.view(-1, CLASSES), labels.view(-1), ignore_index=PADDING, reduction="none")
+    counted = weights.view(-1) * (labels.view(-1) != PADDING)
+    return (each * counted).sum() / counted.sum()
+
+
+def rates_loss(network: LMRNN, states: Tensor, batch: Batch) -> Tensor:
+    """What states (T, B, N) cost: `rates_cost` times the mean of their squares inside of trials."""
+    inside = torch.arange(len(states), device=states.device)[:, None] < batch.lengths  # (T, B)
+    mean = ((states**2).sum(-1) * inside).sum() / (inside.sum() * network.neurons)
+    return network.rates_cost * mean
 
 
 def loss_and_gradients(
@@ -27,11 +40,14 @@ def loss_and_gradients(
 ) -> Tensor:
     """Loss () of a batch and the gradient of every parameter, overwritten; arguments as in `unroll`.
 
-    Mean cross-entropy in nats over all time steps that are not padding; no gradient flows into the initial state.
+    Mean cross-entropy in nats over all time steps that are not padding, weighted where the batch says so, and what the
+    network's rates cost; no gradient flows into the initial state.
     """
     network.zero_grad(set_to_none=True)
     states_ = unroll(network, batch, None if initial_state is None else initial_state.detach(), noise)
-    loss = cross_entropy(readout(network, states_), batch.labels)
+    loss = cross_entropy(readout(network, states_), batch.labels, batch.weights)
+    if network.rates_cost:
+        loss = loss + rates_loss(network, states_, batch)
     loss.backward()
     return loss.detach()
 

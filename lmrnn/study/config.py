@@ -22,6 +22,7 @@ from lmrnn.errors import ConfigError, ConnectivityError
 from lmrnn.networks.masks import read_mask
 from lmrnn.study.messages import explain
 from lmrnn.study.reading import MOST_LEVELS, MOST_VALUES, Key, Source, number, parse, read, truth
+from lmrnn.study.settled import refuse_leak_and_tau
 
 __all__ = [
     "Config",
@@ -141,6 +142,9 @@ def validate_config(config: object, source: Source | str = "config") -> Config:
         raise ConfigError(explain(error, source, schema()))
     for key, values in _lists(plain):
         _refuse_twice(values, key, source)
+    if both := refuse_leak_and_tau(plain):
+        what = "network.leak and network.tau are both given, and leak = dt / tau; allowed: one of them"
+        raise ConfigError(f"{source.where(tuple(int(k) if k.isdigit() else k for k in both.split('.')))}: {what}")
     _find_plugins(plain, source)
     _find_masks(plain["grid"], source)
     return Config(_with_defaults(plain, schema()), source)

@@ -23,6 +23,7 @@ from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import own_tasks, schema
 from lmrnn.study.layout import Layout
 from lmrnn.study.reading import Key, Source, brief
+from lmrnn.study.settled import settled
 from lmrnn.tasks import Variation, battery_names, battery_of, check_spans, names_of
 
 # Raised by hand when a change to the code makes the same spec mean another training.
@@ -206,7 +207,7 @@ def _cell_spec(
     where = f"{place}, {brief(connectivity)}"
     _check(where, validate_connectivity, connectivity, network["neurons"])
     seed = seed + config["seed_offset"]
-    return {
+    spec = {
         "version": TRAINING_VERSION,
         "definition": config["definition"],
         "dt": config["dt"],
@@ -220,6 +221,7 @@ def _cell_spec(
         "network": network,
         "training": training,
     }
+    return _check(where, settled, spec)
 
 
 def _settings(config: Mapping[str, Any], section: str, axes: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,7 +243,7 @@ def _settings(config: Mapping[str, Any], section: str, axes: Mapping[str, Any]) 
 
 def _exact(value: Any, rule: Mapping[str, Any]) -> Any:
     """A setting as a spec holds it: 1 and 1.0 are the same leak or learning rate, so they must be the same JSON."""
-    return float(value) if "number" in rule.get("type", ()) and not isinstance(value, str) else value
+    return float(value) if "number" in rule.get("type", ()) and isinstance(value, (int, float)) else value
 
 
 def _expand_connectivity(entry: str | Mapping[str, Any], where: str) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ def explain(error: jsonschema.ValidationError, source: Source, schema: Mapping[s
         allowed = _ALLOWED[error.validator](error.validator_value)
         if isinstance(error.schema.get("type"), list):  # a number or a word
             other = f"a number of {error.schema['minimum']} or more" if error.validator == "pattern" else ""
-            allowed += f", or {other or _words(error.schema['pattern'])}"
+            allowed += f", or {other or _other(error.schema)}"
     else:
         allowed = error.schema.get("description", f"{error.validator} {error.validator_value}")
     return f"{source.where(key)} is {source.text(key, error.instance)}; allowed: {allowed}"
@@ -54,13 +54,18 @@ def _words(pattern: str) -> str:
     return word if word.isidentifier() else ""
 
 
+def _other(rule: Mapping[str, Any]) -> str:
+    """What a setting may be beside a number: a word, or null."""
+    return _words(rule["pattern"]) if "pattern" in rule else "null"
+
+
 def _of_type(error: jsonschema.ValidationError, key: Key) -> str:
     """What is allowed where a value is of another type, and how to write it so."""
     kind, value = error.validator_value, error.instance
     if kind == "array":
         return "a list" if value is None or isinstance(value, dict) else f"a list, e.g. [{brief(value, True)}]"
     if isinstance(kind, list):
-        kind = f"{kind[0]}, or {_words(error.schema['pattern'])}"
+        kind = f"{kind[0]}, or {_other(error.schema)}"
     if kind == "object":
         keys = error.schema.get("properties")
         return f"keys with values: {', '.join(keys)}" if keys else error.schema["description"]

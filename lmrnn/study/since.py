@@ -11,6 +11,8 @@ SINCE: dict[str, Any] = {
     **{"recurrent_rate": 1.0, "reference_degree": 21.0},
     **{"schedule": "constant", "warmup_steps": 100, "rate_floor": 0.0},
     "evaluations": 30,
+    "loss": {},
+    **{"weight_decay": 0.0, "l1": 0.0, "wiring_cost": 0.0, "l2_rates": 0.0},
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +18,11 @@ from lmrnn.seeds import torch_seed
 from lmrnn.study.cells import COLUMNS
 from lmrnn.study.moments import evaluated_by, next_evaluation
 from lmrnn.study.since import with_defaults
+from lmrnn.training.penalties import make_penalties
 from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
 from lmrnn.training.rates import CONSTANT, recurrent_factors
 from lmrnn.training.step import Adam, make_step
+from lmrnn.training.weighing import time_weights
 
 if TYPE_CHECKING:
     from lmrnn.datasets import Dataset
@@ -80,16 +82,17 @@ class Training:
         connectivity = build_connectivity(spec["connectivity"], network.pop("neurons"), seed)
         weights = torch.Generator().manual_seed(torch_seed(seed, "initialisation"))
         self.network = LMRNN(connectivity, len(train_set.tasks), generator=weights, **network).to(device)
+        penalties = make_penalties(self.network, spec, self.settings)
         self.path = FLEET if compute.path == FLEET else choose_path(self.network, device, compute.path)
         self.kernel_variant = kernel.variant() if self.path == "kernel" else ""
         self.noise = torch.Generator().manual_seed(torch_seed(seed, "noise"))
         self.optimiser = _optimiser(self.network, self.settings)
         self.training_step = make_step(
-            self.network, self.optimiser, self.settings["gradient_clip"], self.path, compute.cuda_graphs
+            self.network, self.optimiser, self.settings["gradient_clip"], self.path, compute.cuda_graphs, penalties
         )
         if self.training_step.captured and self.settings["schedule"] != CONSTANT:
             self.optimiser.learning_rate = torch.tensor(self.settings["learning_rate"], device=device)
-        self.batches = _batches(self.settings, TrialTensors.of(train_set, device), seed)
+        self.batches = _batches(self.settings, _trials(train_set, self.settings["loss"], device), seed)
         self.validation = TrialTensors.of(validation_set, device)
 
         self.step, self.diverged = 0, False
@@ -189,6 +192,12 @@ class Training:
         if not isinstance(variant, (str, type(None))):
             raise TypeError(f"kernel_variant is {variant!r}")
         return values["path"], variant
+
+
+def _trials(train_set: Dataset, loss: Mapping[str, Any], device: torch.device) -> TrialTensors:
+    """The training set, with the weights of its time steps in the loss where the cell asks for such."""
+    trials = TrialTensors.of(train_set, device)
+    return replace(trials, weights=torch.from_numpy(time_weights(train_set, loss)).to(device)) if loss else trials
 
 
 def _optimiser(network: LMRNN, settings: Mapping[str, Any]) -> Adam:

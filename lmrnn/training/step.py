@@ -22,6 +22,7 @@ from lmrnn.networks import dense, get_path
 
 if TYPE_CHECKING:
     from lmrnn.networks import LMRNN
+    from lmrnn.training.penalties import Penalties
 
 MOST_SHAPES = 64  # shapes of batch that are captured; further ones are computed part by part
 
@@ -98,16 +99,34 @@ def clip_unread(gradients: list[Tensor], limit: float) -> None:
         gradient *= factor
 
 
+def finish(
+    optimiser: Adam, penalties: Penalties | None, clipping: Callable[[list[Tensor]], None], skip: Tensor | None = None
+) -> None:
+    """The rest of a step once gradients are there: costs, clipping, Adam, constraints; `skip` as for Adam."""
+    if penalties is not None:
+        penalties.add()
+    clipping(optimiser.gradients)
+    if penalties is not None:
+        penalties.decay(optimiser.learning_rate, skip)
+    optimiser.step(skip)
+    if penalties is not None:
+        penalties.project()
+
+
 class PlainStep:
     """A step whose parts are called one after the other: any path of the recurrence, any device.
 
-    `gradient_clip` > 0 is the largest norm of the gradient over all parameters.
+    `gradient_clip` > 0 is the largest norm of the gradient over all parameters; `penalties` are costs of weights and
+    constraints (`lmrnn.training.penalties`).
     """
 
     captured = False
 
-    def __init__(self, network: LMRNN, optimiser: Adam, gradient_clip: float, path: str) -> None:
+    def __init__(
+        self, network: LMRNN, optimiser: Adam, gradient_clip: float, path: str, penalties: Penalties | None = None
+    ) -> None:
         self.network, self.optimiser, self.gradient_clip, self.path = network, optimiser, gradient_clip, path
+        self.penalties = penalties
 
     def take(self, batch: Batch, noise: Tensor | None = None) -> float:
         """Train on one batch of T time steps of B trials, with recurrent noise (T, B, N), and return the loss.
@@ -116,8 +135,7 @@ class PlainStep:
         """
         loss = get_path(self.path).loss_and_gradients(self.network, batch, noise=noise).item()
         if math.isfinite(loss):
-            clip(self.optimiser.gradients, self.gradient_clip)
-            self.optimiser.step()
+            finish(self.optimiser, self.penalties, lambda gradients: clip(gradients, self.gradient_clip))
         return loss
 
 
@@ -152,8 +170,9 @@ class _Captured:
     replay: Replay
 
     def take(self, batch: Batch, noise: Tensor | None) -> Tensor:
-        for name in ("observations", "rule", "labels"):
-            getattr(self.batch, name).copy_(getattr(batch, name))
+        for name, place in vars(self.batch).items():
+            if place is not None and name != "decision":
+                place.copy_(getattr(batch, name))
         if self.noise is not None:
             self.noise.copy_(noise)
         return self.replay()
@@ -169,8 +188,16 @@ class CapturedStep:
 
     captured = True
 
-    def __init__(self, network: LMRNN, optimiser: Adam, gradient_clip: float, capture: Capture) -> None:
+    def __init__(
+        self,
+        network: LMRNN,
+        optimiser: Adam,
+        gradient_clip: float,
+        capture: Capture,
+        penalties: Penalties | None = None,
+    ) -> None:
         self.network, self.optimiser, self.gradient_clip, self.capture = network, optimiser, gradient_clip, capture
+        self.penalties = penalties
         self._seen: set[tuple[int, ...]] = set()
         self._steps: dict[tuple[int, ...], _Captured] = {}
 
@@ -187,13 +214,13 @@ class CapturedStep:
     def compute(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
         """The whole step, without reading anything back from the device; returns the loss, ()."""
         loss = dense.loss_and_gradients(self.network, batch, noise=noise)
-        clip_unread(self.optimiser.gradients, self.gradient_clip)
-        self.optimiser.step(skip=torch.isfinite(loss).logical_not().float())
+        skip = torch.isfinite(loss).logical_not().float()
+        finish(self.optimiser, self.penalties, lambda gradients: clip_unread(gradients, self.gradient_clip), skip)
         return loss
 
     def _captured(self, batch: Batch, noise: Tensor | None) -> _Captured:
         """Capture the step for batches of this one's shape; nothing is computed yet."""
-        places = Batch(**{name: value.clone() for name, value in vars(batch).items()})
+        places = Batch(**{name: None if value is None else value.clone() for name, value in vars(batch).items()})
         noise_place = None if noise is None else noise.clone()
         try:
             replay = self.capture(lambda: self.compute(places, noise_place))
@@ -206,9 +233,17 @@ class CapturedStep:
 
 
 def make_step(
-    network: LMRNN, optimiser: Adam, gradient_clip: float, path: str, graphs: bool = True
+    network: LMRNN,
+    optimiser: Adam,
+    gradient_clip: float | None,
+    path: str,
+    graphs: bool = True,
+    penalties: Penalties | None = None,
 ) -> PlainStep | CapturedStep:
-    """The step for a network where it is; `graphs`: whether the dense path on a GPU is captured into CUDA graphs."""
+    """The step for a network where it is; `graphs`: whether the dense path on a GPU is captured into CUDA graphs;
+    `gradient_clip`: None for none.
+    """
+    limit = math.inf if gradient_clip is None else gradient_clip
     if graphs and path == "dense" and network.bias.device.type == "cuda":
-        return CapturedStep(network, optimiser, gradient_clip, cuda_graphs())
-    return PlainStep(network, optimiser, gradient_clip, path)
+        return CapturedStep(network, optimiser, limit, cuda_graphs(), penalties)
+    return PlainStep(network, optimiser, limit, path, penalties)

@@ -90,7 +90,7 @@ def test_a_newer_setting_at_its_default_leaves_the_cells_as_they_were(newer, mon
     table = cells_table(rows)
     assert sorted(table["mood"].unique()) == ["constant", "cosine"]
     assert "gain" not in table
-    assert complete("network", {"neurons": 4}) == {"neurons": 4, "gain": 1.0}
+    assert complete("network", {"neurons": 4}).items() >= {"neurons": 4, "gain": 1.0}.items()
     monkeypatch.undo()
     schema.cache_clear()
     assert stems() == now

@@ -80,7 +80,7 @@ def test_a_name_that_looks_like_a_number_needs_quotes(tmp_path, name):
     [
         ("steps: 5", "line 3: top level: unknown key 'steps'; it belongs to training: {training: {steps: ...}}"),
         ("lr: 0.1", "that is 'learning_rate' here"),
-        ("network: {tau: 50}", "line 3: network: unknown key 'tau'; that is 'leak' here (a = dt / tau"),
+        ("network: {alpha: 0.5}", "line 3: network: unknown key 'alpha'; that is 'leak' here (a = dt / tau"),
         ("training: {neurons: 9}", "belongs to network"),
         ("compute:\n  thresholds: [0.5]", "line 4: compute: unknown key 'thresholds'; it belongs to curves"),
         ("network: {study: x}", "it stands at top level"),

@@ -17,6 +17,7 @@ from lmrnn.curves.tables import TABLES
 from lmrnn.figures.registry import chapters, figures_of
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
+from lmrnn.study.settled import remarks
 from lmrnn.study.old_names import take_over
 
 with explained_as(WorkflowError):
@@ -26,6 +27,7 @@ with explained_as(WorkflowError):
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
     check_folder(f"{STUDY['results']}/{STUDY['study']}", CELLS.values())
     if workflow.is_main_process:
+        print(*(f"note: {line}" for line in remarks(STUDY)), sep="\n", end="\n" if remarks(STUDY) else "", file=sys.stderr)
         take_over(CELLS.values(), STUDY["results"], sys.stderr)
 
 # The same command goes on after a kill -9 or a power cut, which leave Snakemake's locks behind.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmrnn.errors import ResourceError
+from lmrnn.networks.settings import by_itself
 
 # A matrix of N x N takes 4 N^2 bytes, and training holds eight of them: 2 GB a cell at this size.
 MOST_NEURONS = 8192
@@ -51,6 +52,8 @@ def _why_not(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> str:
         return f"compute.path is {compute['path']}, and a fleet has a path of its own (auto)"
     if (neurons := spec["network"]["neurons"]) > MOST_NEURONS:
         return f"a network of {neurons:,} neurons is too large for dense matrices (at most {MOST_NEURONS:,})"
+    if alone := by_itself(spec):
+        return f"a fleet does not compute {', '.join(alone)}"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,7 @@ class Shape:
             sequence_length=training["sequence_length"] if stream else 0,
             nonlinearity=network["nonlinearity"],
             leak=float(network["leak"]),
-            clip=float(training["gradient_clip"]),
+            clip=math.inf if training["gradient_clip"] is None else float(training["gradient_clip"]),
         )
 
     @property

@@ -49,12 +49,16 @@ class Mask:
     def spec(self) -> dict[str, Any]:
         """What a spec holds of it."""
         content = np.stack([self.post, self.pre]).astype("<i8").tobytes()
-        if self.positions is not None:
-            content += repr(self.positions.shape).encode() + self.positions.astype("<f8").tobytes()
         sizes = {"neurons": self.neurons, "synapses": len(self.post)}
-        return {"name": self.name, "sha256": hashlib.sha256(content).hexdigest(), **sizes}
+        found = {"name": self.name, "sha256": hashlib.sha256(content).hexdigest(), **sizes}
+        return found if self.positions is None else {**found, "positions": _digest_of(self.positions)}
 
 
+def _digest_of(positions: np.ndarray) -> str:
+    return hashlib.sha256(repr(positions.shape).encode() + positions.astype("<f8").tobytes()).hexdigest()
+
+
+_POSITIONS: dict[str, np.ndarray] = {}  # by digest
 _KNOWN: dict[str, Mask] = {}  # by digest: every mask that this process has read
 
 
@@ -85,6 +89,8 @@ def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
     except ValueError as error:
         raise ConnectivityError(f"connectivity file: {path}: {error}") from error
     _KNOWN[mask.spec["sha256"]] = mask
+    if mask.positions is not None:
+        _POSITIONS[mask.spec["positions"]] = mask.positions
     return mask.spec
 
 
@@ -185,8 +191,12 @@ def _checked(
 
 def positions_of(spec: Mapping[str, Any]) -> np.ndarray | None:
     """Positions of the neurons, (N, dimensions), where a connectivity's file gives them."""
-    mask = _KNOWN.get(spec.get("sha256", "")) if spec["kind"] == "file" else None
-    return None if mask is None else mask.positions
+    if spec["kind"] != "file" or "positions" not in spec:
+        return None
+    if spec["positions"] not in _POSITIONS:
+        what = f"the positions of the mask {spec['name']} were not read here"
+        raise ConnectivityError(f"connectivity file: {what}; read the configuration that names its path first")
+    return _POSITIONS[spec["positions"]]
 
 
 def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,7 +204,7 @@ def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     if said.get("path") is None:
         if "sha256" not in said:
             raise ConnectivityError("connectivity file: the key 'path' is missing: the file with the mask")
-        return {key: value for key, value in given.items() if key != "path"}
+        return {key: value for key, value in given.items() if key != "path" and (key, value) != ("positions", None)}
     found = read_mask(str(said["path"]))
     for key in found:
         if key in said and said[key] != found[key]:
@@ -236,6 +246,7 @@ class _Hidden(Key):
     sha256=Digest(None),
     neurons=_Hidden(None),
     synapses=_Hidden(None),
+    positions=Digest(None),
 )
 def _file(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """The pairs of the file."""

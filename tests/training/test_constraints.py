@@ -9,7 +9,7 @@ import torch
 
 from lmrnn.datasets import DatasetSpec, generate
 from lmrnn.errors import ConfigError
-from lmrnn.networks import LMRNN, build_connectivity, choose_path, dense, kernel, reference
+from lmrnn.networks import LMRNN, build_connectivity, choose_path, connectivity_label, dense, kernel, reference
 from lmrnn.study.since import with_defaults
 from lmrnn.training.penalties import make_penalties
 from lmrnn.training.state import Compute, Training
@@ -151,7 +151,10 @@ def test_lengths_are_those_along_a_ring_and_between_given_positions(tmp_path):
     np.savez(tmp_path / "moved.npz", mask=np.ones((3, 3)), positions=2 * positions)
     spec = {"kind": "file", **read_mask(tmp_path / "mask.npz")}
     assert synapse_lengths(spec, 3, np.array([0, 0]), np.array([1, 2])).tolist() == [13, 1]
-    assert read_mask(tmp_path / "moved.npz")["sha256"] != spec["sha256"]
+    moved = {"kind": "file", **read_mask(tmp_path / "moved.npz")}
+    assert synapse_lengths(moved, 3, np.array([0]), np.array([1])).tolist() == [26]
+    assert moved["sha256"] == spec["sha256"]
+    assert connectivity_label({**moved, "name": "mask"}) != connectivity_label(spec)
 
 
 def test_weight_decay_is_that_of_adamw():

@@ -73,7 +73,7 @@ class Evaluator:
         x = torch.ones((*batch.labels.shape, shape.inputs), dtype=self.step.dtype)
         x[..., :CHANNELS] = batch.observations
         x[..., CHANNELS:-1] = batch.rule[..., None] == torch.arange(shape.tasks)
-        small = {name: value.to(device) for name, value in vars(batch).items() if name != "observations"}
+        small = {name: getattr(batch, name).to(device) for name in ("rule", "labels", "lengths", "decision")}
         return _Inputs(x.flatten(0, 1)[None].to(device), Batch(observations=torch.empty(0), **small))
 
 

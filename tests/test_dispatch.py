@@ -84,3 +84,21 @@ def test_status_says_what_failed_from_a_ledger_full_of_hostile_lines_and_counts_
 def test_status_needs_neither_submitit_nor_torch(run_python):
     done = run_python("import lmrnn.cli.status, sys; assert not {'submitit', 'torch', 'snakemake'} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
+
+
+ELSEWHERE = """
+import os, sys
+if "submitit.core._submit" in sys.orig_argv:
+    os.environ["PLACE"] = "/nowhere"
+"""
+
+
+def test_a_variable_in_results_is_that_of_the_driver_also_where_a_job_has_another(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(ELSEWHERE)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**QUOTED, "results": "$PLACE/a b"}))
+    where = ("--directory", str(tmp_path), "--configfile", str(tmp_path / "study.yaml"), "--until", "generate_dataset")
+    how = ("--executor", "submitit", "--submitit-cluster", "local", "--jobs", "2", "--submitit-poll-interval", "0.5")
+    environment = {**os.environ, "PLACE": str(tmp_path / "here #1"), "PYTHONPATH": str(tmp_path)}
+    done = snakemake(*where, *how, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "here #1" / "a b" / "datasets").rglob("*.h5"))) == 3

@@ -65,12 +65,17 @@ def _is_finished(path: Path, spec: DatasetSpec) -> bool:
         if not handle.read(64).startswith(b"lmrnn dataset "):
             raise foreign
     try:
-        with open_h5(path, "dataset", DATASET_SCHEMA, _DO) as file:
+        with open_h5(path, "dataset", DATASET_SCHEMA, _DO, _largest_bytes(spec)) as file:
             found, current = _read_spec(path, file), file.attrs["generator_version"] == GENERATOR_VERSION
     except DamagedFileError:
         return False
     _check_spec(path, found, spec)
     return bool(current)
+
+
+def _largest_bytes(spec: DatasetSpec) -> int:
+    """The size from which on a file cannot be this dataset; few trials may all be much longer than their mean."""
+    return 4 * dataset_bytes(spec) + 1_000_000
 
 
 def _fill(file: h5py.File, spec: DatasetSpec) -> None:
@@ -116,7 +121,8 @@ def load_dataset(path: Path | str, spec: DatasetSpec | None = None) -> Dataset:
     says.
     """
     path = Path(path)
-    with open_h5(path, "dataset", DATASET_SCHEMA, _DO) as file:
+    at_most = None if spec is None else _largest_bytes(spec)
+    with open_h5(path, "dataset", DATASET_SCHEMA, _DO, at_most) as file:
         found = _read_spec(path, file)
         if spec is not None:
             _check_spec(path, found, spec)

@@ -18,6 +18,7 @@ import numpy as np
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
 from lmrnn.study.cell_checks import AT_BEST, COLUMNS, MEASURES, STATUSES, check_result
+from lmrnn.study.sizes import largest_bytes
 from lmrnn.tasks import Variation
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def read_cell(path: Path | str, spec: Mapping[str, Any] | None = None, weights: 
     Raises DamagedFileError when the file is missing, foreign, truncated, changed, or of another cell.
     """
     do = "Delete it and run the same command again: only this cell is trained anew"
-    with open_h5(path, "cell", CELL_SCHEMA, do) as file:
+    at_most = None if spec is None else largest_bytes(spec)[0]
+    with open_h5(path, "cell", CELL_SCHEMA, do, at_most) as file:
         result = CellResult(
             spec=json.loads(read_text(file, "spec")),
             status=read_text(file, "status"),

@@ -16,28 +16,18 @@ import psutil
 
 from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.errors import ResourceError, UnwritableFileError, advice, reason
-from lmrnn.networks import network_size
 from lmrnn.study.grid import Cell
-from lmrnn.study.moments import evaluation_count
-from lmrnn.study.since import with_defaults
+from lmrnn.study.sizes import cell_bytes, parameters
 from lmrnn.tasks import CHANNELS, CLASSES
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
 BASE_MB = 450
 # Longest trial of the battery in ms (dlydm and match with int: fixation, two stimuli, longest delay, 1 s decision).
 _LONGEST_TRIAL_MS = 3600
-# HDF5's own tables, spec and provenance in a cell's file; measured at 30 to 60 kB
-_FILE_BYTES = 100_000
 # the newest checkpoint, the one before and the one being written
 _CHECKPOINTS = 3
 # What lmrnn puts around a file's name: `.NAME.12345678.tmp`, `NAME.lock.soft`, `NAME.previous`.
 _AROUND_NAME = 20
-
-
-def _parameters(cell: Cell) -> tuple[int, int, int]:
-    """Neurons and recurrent synapses of a cell's network, and its other parameters."""
-    neurons, synapses = network_size(cell.spec["connectivity"], cell.spec["network"]["neurons"], cell.spec["seed"])
-    return neurons, synapses, neurons * (CHANNELS + len(cell.tasks) + 1) + CLASSES * (neurons + 1)
 
 
 def longest_steps(spec: Mapping[str, Any]) -> int:
@@ -48,24 +38,14 @@ def longest_steps(spec: Mapping[str, Any]) -> int:
 def cell_memory_mb(cell: Cell) -> int:
     """Memory in MB (10**6 bytes) that training one cell takes, generously."""
     spec, training = cell.spec, cell.spec["training"]
-    neurons, synapses, others = _parameters(cell)
+    neurons, synapses, others = parameters(spec)
     # float32: weight, gradient, two Adam moments, the best weights, a checkpoint's copy of four, indices in both orders
-    parameters = synapses * (9 * 4 + 24) + others * 9 * 4
+    weights = synapses * (9 * 4 + 24) + others * 9 * 4
     longest = longest_steps(spec)
     # states, their gradients, the drive, and copies in the kernel's layouts
     activity = longest * max(training["batch_size"], 256) * (8 * neurons + 4 * (CHANNELS + CLASSES)) * 4
     data = sum(dataset_bytes(cell.dataset(split)) for split in SPLITS)
-    return BASE_MB + int((parameters + activity + 2 * data) / 1e6)
-
-
-def cell_bytes(cell: Cell) -> tuple[int, int]:
-    """Size in bytes of a cell's file and of one of its checkpoints, generously."""
-    _, synapses, others = _parameters(cell)
-    training = cell.spec["training"]
-    evaluations = evaluation_count(with_defaults(training))
-    history = _FILE_BYTES + evaluations * (10 + len(cell.tasks)) * 8
-    # float32 weights; pre and post as int64; beside each weight of a checkpoint two moments of Adam and the best weight
-    return history + synapses * (4 + 2 * 8) + others * 4, history + (synapses + others) * 4 * 4
+    return BASE_MB + int((weights + activity + 2 * data) / 1e6)
 
 
 def memory_mb(groups: Path | str = "/proc/self/cgroup", mounts: Path | str = "/sys/fs/cgroup") -> float:
@@ -161,7 +141,7 @@ def check_disk(cells: Iterable[Cell], results: Path | str, at_once: int = 1) -> 
     cells, results = list(cells), Path(results)
     specs = {cell.dataset_path(results, split): cell.dataset(split) for cell in cells for split in SPLITS}
     datasets = sum(dataset_bytes(spec) for path, spec in specs.items() if not path.exists())
-    sizes = [cell_bytes(cell) for cell in cells]
+    sizes = [cell_bytes(cell.spec) for cell in cells]
     files = sum(file for file, _ in sizes)
     checkpoints = _CHECKPOINTS * sum(sorted((size for _, size in sizes), reverse=True)[:at_once])
     needed, folder = datasets + files + checkpoints, _existing(results)

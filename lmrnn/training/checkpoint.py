@@ -25,6 +25,7 @@ from lmrnn.study.cell_checks import check_history
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.layout import Layout
 from lmrnn.study.moments import evaluated_by
+from lmrnn.study.sizes import largest_bytes
 from lmrnn.training.state import MISFIT, Compute, Snapshot, Training
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _set_aside(file: Path) -> str:
 def _read(path: Path, spec: dict[str, Any]) -> Snapshot:
     """Read one checkpoint after checking it."""
     do = "Training goes on from the checkpoint before it or, without one, from the start"
-    with _unless_unreadable(), open_h5(path, "checkpoint", CHECKPOINT_SCHEMA, do) as file:
+    with _unless_unreadable(), open_h5(path, "checkpoint", CHECKPOINT_SCHEMA, do, largest_bytes(spec)[1]) as file:
         arrays: dict[str, np.ndarray] = {}
 
         def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:

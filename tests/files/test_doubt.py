@@ -5,19 +5,24 @@ import errno
 import io
 import os
 import re
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 
-from lmrnn.errors import DamagedFileError, UnreadableFileError
+from lmrnn.datasets import generate_dataset, load_dataset
+from lmrnn.errors import DamagedFileError, Interrupted, UnreadableFileError
 from lmrnn.files.removal import remove_temporaries, set_aside, temporaries
 from lmrnn.files.storage import USER_BLOCK, open_h5, read_array, write_h5
+from lmrnn.study.cells import read_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
-from lmrnn.training.run import run_cell
+from lmrnn.training import checkpoint as checkpoints
+from lmrnn.training.run import ensure_datasets, run_cell
 from tests import fuzzing
 from tests.conftest import ROOT
+from tests.small_data import told_to_stop
 from tests.studies import TINY, merged
 
 CONFIG = validate_config(merged(TINY, {"compute": {"path": "reference"}}))
@@ -128,6 +133,36 @@ def test_a_file_of_a_wrong_size_is_refused_before_it_is_read(path, monkeypatch):
     path.write_bytes(whole)
     with pytest.raises(DamagedFileError, match="takes at most 1,000"):
         open_h5(path, "cell", 1, at_most=1000).__enter__()
+
+
+def test_no_reader_reads_a_file_that_is_larger_than_its_spec_allows(tmp_path, monkeypatch):
+    """Whose header and superblock are those of a good one; a hole of some GB behind it takes no room on the disk."""
+    cell = cells_of(CONFIG)[0]
+    data = ensure_datasets(cell, tmp_path)
+    with told_to_stop(2), pytest.raises(Interrupted):
+        run_cell(cell, tmp_path, CONFIG["compute"], io.StringIO())
+    checkpoint = cell.checkpoint(tmp_path)
+    shutil.copy(checkpoint, tmp_path / "kept.h5")
+    run_cell(cell, tmp_path, CONFIG["compute"], io.StringIO())
+    shutil.copy(tmp_path / "kept.h5", checkpoint)
+    dataset = cell.dataset_path(tmp_path, "train")
+    monkeypatch.setattr("lmrnn.files.storage._digest", lambda handle: pytest.fail("was read"))
+    for path in (cell.path(tmp_path), checkpoint, dataset):
+        os.truncate(path, 2 * 10**9)
+        with open(path, "r+b") as file:
+            file.seek(USER_BLOCK + 28)
+            file.write((2 * 10**9).to_bytes(8, "little"))
+    with pytest.raises(DamagedFileError, match="takes at most"):
+        read_cell(cell.path(tmp_path), cell.spec)
+    with pytest.raises(DamagedFileError, match="takes at most"):
+        load_dataset(dataset, data["train"].spec)
+    lines = []
+    assert list(checkpoints.candidates(checkpoint, cell.spec, lines.append)) == []
+    assert "takes at most" in lines[0]
+    written = []
+    monkeypatch.setattr("lmrnn.datasets.files.write_h5", lambda *arguments: written.append(arguments[0]))
+    generate_dataset(data["train"].spec, dataset)
+    assert written == [dataset]
 
 
 def test_what_is_set_aside_can_be_fetched_back_and_replaces_nothing(tmp_path):

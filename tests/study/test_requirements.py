@@ -6,7 +6,8 @@ import pytest
 from lmrnn.errors import ResourceError
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
-from lmrnn.study.requirements import cell_bytes, cell_memory_mb, check_disk, check_gpu, check_limits, memory_mb
+from lmrnn.study.requirements import cell_memory_mb, check_disk, check_gpu, check_limits, memory_mb
+from lmrnn.study.sizes import cell_bytes
 from tests.studies import Study
 
 GRID = {"connectivity": ["full"], "tasks": [20], "trials_per_task": [8], "seed": [0]}
@@ -92,7 +93,7 @@ def test_memory_is_what_ulimit_leaves(run_python):
 def test_the_disk_must_hold_cells_and_checkpoints_too(tmp_path, monkeypatch):
     study = validate_config({"study": "s", "grid": {**GRID, "seed": [0, 1]}, "network": {"neurons": 1024}})
     cells = cells_of(study)
-    file, checkpoint = cell_bytes(cells[0])
+    file, checkpoint = cell_bytes(cells[0].spec)
     assert file > 1024**2 * 20
     assert checkpoint > 1024**2 * 16
     for cell in cells:

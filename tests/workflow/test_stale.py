@@ -139,8 +139,9 @@ def map_is_made(process):
 def test_a_kill_9_of_a_job_of_two_tables_and_its_driver_leaves_nothing_missing_or_old(study):
     """The job has removed its old tables when it starts, and all that Snakemake says of them dies with it."""
     study.change(grid={"seed": [0, 1, 2]})
-    for cell in cells_of(load_config(study.config_file)):
-        run_cell(cell, study.results, {"path": "reference"}, io.StringIO())
+    config = load_config(study.config_file)
+    for cell in cells_of(config):
+        run_cell(cell, study.results, config["compute"], io.StringIO())
     maps = [of_study(study, "curves", f"{name}.csv") for name in MAPS]
     before = [path.stat().st_mtime_ns for path in maps]
     command, environment = study.command("--until", "map_locality"), study.environment()

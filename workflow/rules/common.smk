@@ -1,4 +1,5 @@
 # The study: its checked configuration, its cells, and the names of its files.
+import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,10 @@ from lmrnn.study.old_names import take_over
 with explained_as(WorkflowError):
     # read anew: Snakemake takes keys that stand twice, 010 for 8 and several files for one
     STUDY = resolve_config(workflow.configfiles, workflow.config_settings.config_args, config)
+    if workflow.is_main_process and config.get("results", STUDY["results"]) != STUDY["results"]:
+        # jobs are told the folder that $SCRATCH or ~ stands for here: where they run, it may stand for another
+        told = f"results={json.dumps(STUDY['results'])}"
+        workflow.config_settings.config_args = [*(workflow.config_settings.config_args or ()), told]
     config |= {key: STUDY[key] for key in ("grid", "plugins")}  # what scripts are given: with absolute paths
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
     check_folder(f"{STUDY['results']}/{STUDY['study']}", CELLS.values())

@@ -7,6 +7,7 @@ name.
 
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
+from snakemake_executor_plugin_submitit.configfiles import explain_unreadable_files
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
@@ -24,3 +25,6 @@ common_settings = CommonSettings(
 )
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
+
+# Snakemake loads its plugins before it reads a configuration, and nothing else of a workflow.
+explain_unreadable_files()

@@ -99,11 +99,11 @@ def cell_seconds(cell: Cell, cost: Cost) -> float:
     Returns
     -------
     float
-        Seconds: its steps, its evaluations on the validation set, its test.
+        Seconds: its steps, its evaluations on the validation set, its tests at the end and at the best.
     """
     spec, training = cell.spec, cell.spec["training"]
     evaluations = evaluation_count(with_defaults(training))
-    trials = len(cell.tasks) * (evaluations * spec["validation_trials"] + spec["test_trials"])
+    trials = len(cell.tasks) * (evaluations * spec["validation_trials"] + 2 * spec["test_trials"])
     return training["steps"] * cost.step + trials * cost.trial
 
 

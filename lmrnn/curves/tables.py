@@ -27,6 +27,7 @@ from lmrnn.curves.comparison import (
     prepare,
     restricted,
 )
+from lmrnn.curves.drive import tuned_areas
 from lmrnn.curves.statistics import DRAWS, area, crossing, mean_interval, median_interval
 from lmrnn.tasks import names_of
 
@@ -58,6 +59,11 @@ class Sweep:
     def best(self) -> pd.DataFrame:
         """Best learning rate of each connectivity in each panel."""
         return best_rates(self.runs)
+
+    @cached_property
+    def areas(self) -> pd.DataFrame:
+        """Area under each cell's learning curve up to each budget."""
+        return areas(self)
 
     @cached_property
     def times(self) -> pd.DataFrame:
@@ -295,7 +301,8 @@ def task_accuracy(sweep: Sweep) -> pd.DataFrame:
 # Every table of curves by its name; the workflow makes each a file.
 TABLES: dict[str, Callable[[Sweep], pd.DataFrame]] = {
     "training_speed": training_speed,
-    "areas": areas,
+    "areas": lambda sweep: sweep.areas,
+    "tuned_areas": lambda sweep: tuned_areas(sweep, sweep.areas),
     "threshold_times": lambda sweep: sweep.times,
     "steps_to_threshold": steps_to_threshold,
     "data_efficiency": data_efficiency,

@@ -1,0 +1,61 @@
+"""Areas at the best rates with and without a recurrent rate, from cells whose answers were worked out by hand."""
+
+import pytest
+
+from lmrnn.curves import tables as curves
+from tests.synthetic_cells import FULL, LOCAL3, cell, table_of
+
+# final accuracy of a curve that begins at .1, so that its area is the mean of both
+FULL_ENDS = {
+    (0.001, 1.0): (0.3, 0.3, 0.3),
+    (0.002, 1.0): (0.5, 0.5, 0.1),
+    (0.004, 1.0): (0.2, 0.4, 0.5),
+    (0.002, 0.25): (0.6, 0.6, 0.6),
+    (0.004, 0.25): (0.7, 0.7, 0.7),
+    (0.008, 0.25): (0.6, 0.6, 0.6),
+    (0.004, 0.0625): (0.5, 0.5, 0.5),
+    (0.004, "in_degree"): (0.4, 0.4, 0.4),
+    (0.016, 1.0): (0.9,),  # one seed only: not to be chosen
+}
+
+
+def rated(connectivity, ends):
+    made = []
+    for (rate, factor), finals in ends.items():
+        own = {} if factor == 1 else {"recurrent_rate": factor}
+        made += [cell(connectivity, [0.1, end], learning_rate=rate, seed=k, **own) for k, end in enumerate(finals)]
+    return made
+
+
+def found(cells):
+    table = curves.compute(table_of(cells), cells, (0.5,))["tuned_areas"]
+    return {key: group.sort_values("seed") for key, group in table.groupby(["connectivity", "tuned"])}
+
+
+def test_each_seed_stands_at_the_rates_that_are_best_for_the_others():
+    table = found([*rated(FULL, FULL_ENDS), *rated(LOCAL3, {(0.004, 1.0): (0.8, 0.8, 0.8)})])
+    plain, tuned = table["full", False], table["full", True]
+    # others of seed 0: .3 .3 | .5 .1 | .4 .5; of seed 1: .3 .3 | .5 .1 | .2 .5; of seed 2: .3 .3 | .5 .5 | .2 .4
+    assert plain["learning_rate"].tolist() == [0.004, 0.004, 0.002]
+    assert plain["area"].tolist() == pytest.approx([0.15, 0.25, 0.1])
+    assert set(plain["recurrent_rate"]) == {1.0}
+    assert tuned[["learning_rate", "recurrent_rate"]].drop_duplicates().to_numpy().tolist() == [[0.004, 0.25]]
+    assert tuned["area"].tolist() == pytest.approx([0.4] * 3)
+    assert set(tuned["rate_at_edge"]) == set(tuned["recurrent_at_edge"]) == {"no"}
+    local = table["local-r3", True]
+    assert local["area"].tolist() == pytest.approx([0.45] * 3)
+    assert set(local["rate_at_edge"]) == {"only"}
+    assert local["drive_id"].iloc[0] == tuned["drive_id"].iloc[0]
+
+
+def test_a_best_pair_at_the_edge_of_what_was_tried_is_said():
+    table = found(rated(FULL, {(0.001, 0.25): (0.4, 0.4), (0.002, 0.25): (0.5, 0.5), (0.002, 1.0): (0.3, 0.3)}))
+    assert set(table["full", True]["rate_at_edge"]) == {"high"}
+    assert set(table["full", True]["recurrent_at_edge"]) == {"low"}
+
+
+def test_one_seed_is_chosen_on_itself_and_other_settings_are_other_panels():
+    cells = [cell(FULL, [0.1, 0.5], steps=100), cell(FULL, [0.1, 0.7], batch_size=8)]
+    table = found(cells)["full", True]
+    assert sorted(table["area"]) == pytest.approx([0.3, 0.4])
+    assert table["drive_id"].nunique() == 2

@@ -126,6 +126,16 @@ def test_a_setting_that_the_first_cells_leave_out_is_an_axis_of_the_table_all_th
     assert columns.index("schedule") < columns.index("status")
 
 
+def test_cells_of_version_0_1_are_the_same_cells():
+    grid = {"connectivity": ["full", {"kind": "local", "radius": 3}], "tasks": [2], "trials_per_task": [4], "seed": [0]}
+    found = cells_of(validate_config({"study": "s", "grid": grid, "training": {"layout": "stream"}}))
+    # as that version named them
+    assert [cell.old_stem for cell in found] == [
+        "full/tasks2/trials4/seed0-9b786c37",
+        "local-r3/tasks2/trials4/seed0-38dda927",
+    ]
+
+
 def test_blocks_are_joined_and_a_cell_counts_once():
     block = BASE["grid"]
     both = cells_of(validate_config({"study": "s", "grid": [block, {**block, "seed": [1, 2]}]}))

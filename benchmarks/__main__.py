@@ -20,7 +20,7 @@ from lmrnn.files.storage import atomic_path
 
 FOLDER = Path(__file__).parent
 RESULT = FOLDER.parent / "results" / "bench" / "bench.json"
-ORDER = ("step", "cell", "generation", "checkpointing", "dispatch", "executors")
+ORDER = ("step", "cell", "generation", "checkpointing", "dispatch")
 
 
 def met(row: dict) -> bool | None:

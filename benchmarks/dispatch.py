@@ -3,7 +3,8 @@
 Planning is a dry run of the real workflow on studies of 1,000 and 10,000 cells. The rest needs the tests' Slurm
 (tests/slurm/start.sh) and is left out, with a word, where there is none: 1,000 stand-in cells are submitted and held,
 the held tasks are asked for, and 64 cells run in packs of 8, whose CPU seconds Slurm's accounting counts (the driver's
-share is added; the stand-in's own start of Python is counted in).
+share is added; the stand-in's own start of Python is counted in). `make bench BENCH=dispatch` then puts the
+executor beside Snakemake's stock one (benchmarks/executors.py).
 
     python -m benchmarks.dispatch
 """
@@ -24,6 +25,8 @@ from snakemake_executor_plugin_submitit.commands import cancel, states
 from snakemake_executor_plugin_submitit.events import Event, read_events, write_event
 from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, Ledger
 from snakemake_executor_plugin_submitit.outcome import Judge
+
+from benchmarks import executors
 
 ROOT = Path(__file__).resolve().parents[1]
 STAND_IN = ROOT / "snakemake-executor-plugin-submitit" / "tests" / "workflow" / "Snakefile"
@@ -192,14 +195,19 @@ def slurm_is_up() -> bool:
     return shutil.which("sbatch") is not None and subprocess.run(["sinfo"], capture_output=True).returncode == 0
 
 
-def rows() -> list[dict]:
-    """Measure; rows that need a Slurm are missing where there is none."""
+def own_rows() -> list[dict]:
+    """What the project's dispatch costs; rows that need a Slurm are missing where there is none."""
     return [*planning_rows(), *(submission_rows() + cpu_rows() if slurm_is_up() else [])]
+
+
+def rows(quick: bool = False) -> list[dict]:
+    """Measure the dispatch by itself, and beside Snakemake's stock executor."""
+    return [*own_rows(), *executors.rows(quick)]
 
 
 def main() -> int:
     """Print the rows; status 1 when a goal is missed."""
-    measured = rows()
+    measured = own_rows()
     for one in measured:
         print(f"{one['question']}: {one['ours']:.2f} {one['unit']} (goal: at most {one['goal']} {one['unit']})".strip())
     if not slurm_is_up():

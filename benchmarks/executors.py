@@ -1,8 +1,10 @@
 """The executor against Snakemake's stock one for Slurm, on the same Slurm and the same workflow, in turns.
 
 Jobs of a second and jobs of 20 seconds: wall-clock, calls of sbatch, sacct and squeue, CPU seconds of the driver, files
-left. snakemake-executor-plugin-slurm is installed into a folder of its own under .lmrnn/ on the first run. Needs the
-tests' Slurm (tests/slurm/start.sh); without one there are no rows.
+left. Each is measured a job a task, where the stock executor submits by itself and with its arrays, and with eight jobs
+in a task, which is `pack` here and a group there. Both look at the cluster after ten seconds.
+snakemake-executor-plugin-slurm is installed into a folder of its own under .lmrnn/ on the first run. Needs the tests'
+Slurm (tests/slurm/start.sh); without one there are no rows. `make bench BENCH=dispatch` prints them too.
 
     python -m benchmarks.executors [JOBS OF A SECOND] [JOBS OF 20 SECONDS]
 """
@@ -20,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STOCK = ROOT / ".lmrnn" / "bench-slurm"
 PACKAGES = ("snakemake-executor-plugin-slurm==2.8.0", "snakemake-executor-plugin-slurm-jobstep==0.6.1")
 COMMANDS = ("sbatch", "sacct", "squeue")
+SECONDS, FILES = ("wall-clock", "CPU of the driver"), "files left"
 WORKFLOW = """
 rule all:
     input: expand("out/{i}.txt", i=range(int(config["jobs"])))
@@ -28,11 +31,17 @@ rule wait:
     resources: mem_mb=300, runtime=5
     shell: "sleep {config[seconds]}; touch {output}"
 """
-OURS = ("--executor", "submitit", "--submitit-pack")
-THEIRS = {
-    "the stock executor": ("--executor", "slurm"),
-    "the stock executor with arrays": ("--executor", "slurm", "--slurm-array-jobs=all"),
-}
+STOCK_EXECUTOR = ("--executor", "slurm", "--slurm-init-seconds-before-status-checks", "10")
+GROUPS = ("--groups", "wait=g", "--group-components")
+PACK = "8"
+
+
+def executors(packed: bool) -> dict[str, tuple[str, ...]]:
+    """Words for Snakemake of each that is compared, ours first."""
+    ours = ("--executor", "submitit", "--submitit-poll-interval", "10")
+    if packed:
+        return {"ours": (*ours, "--submitit-pack", PACK), "stock with groups": (*STOCK_EXECUTOR, *GROUPS, f"g={PACK}")}
+    return {"ours": ours, "stock": STOCK_EXECUTOR, "stock with arrays": (*STOCK_EXECUTOR, "--slurm-array-jobs=all")}
 
 
 def stock_packages() -> Path:
@@ -71,7 +80,7 @@ def run(executor: tuple[str, ...], jobs: int, seconds: int) -> dict[str, float]:
         kept = [
             path for path in folder.rglob("*") if path.is_file() and not set(path.parts) & {"out", "shims", "metadata"}
         ]
-        return {"wall-clock": took, "CPU of the driver": cpu_of_children() - before, **calls, "files left": len(kept)}
+        return {**dict(zip(SECONDS, (took, cpu_of_children() - before), strict=True)), **calls, FILES: len(kept)}
 
 
 def cpu_of_children() -> float:
@@ -86,23 +95,21 @@ def rows(quick: bool = False, short: int = 300, long: int = 30) -> list[dict]:
         return []
     short, long = (short // 10, long // 6) if quick else (short, long)
     made = []
-    for jobs, seconds, pack in ((short, 1, 1), (short, 1, 8), (long, 20, 1)):
-        ours = run((*OURS, str(pack)), jobs, seconds)
-        for name, executor in THEIRS.items():
-            theirs = run(executor, jobs, seconds)
-            for what in ours.keys() | theirs.keys():
-                question = f"{jobs} jobs of {seconds} s, {pack} in a task: {what}, against {name}"
-                unit = "s" if what in ("wall-clock", "CPU of the driver") else ""
-                made.append(
-                    {"question": question, "ours": ours.get(what, 0), "theirs": theirs.get(what, 0), "unit": unit}
-                )
-    return sorted(made, key=lambda row: row["question"])
+    for jobs, seconds, packed in ((short, 1, False), (short, 1, True), (long, 20, False)):
+        measured = {name: run(executor, jobs, seconds) for name, executor in executors(packed).items()}
+        ours = measured.pop("ours")
+        for name, theirs in measured.items():
+            for what in (*SECONDS, *COMMANDS, FILES):
+                question = f"{jobs} jobs of {seconds} s, {PACK if packed else 1} in a task: {what}, against {name}"
+                values = {"ours": ours.get(what, 0), "theirs": theirs.get(what, 0)}
+                made.append({"question": question, **values, "unit": "s" if what in SECONDS else ""})
+    return made
 
 
 def main() -> int:
     """Print the rows."""
     for row in rows(False, *map(int, sys.argv[1:])):
-        print(f"{row['question']}: {row['ours']:.1f} against {row['theirs']:.1f} {row['unit']}".strip())
+        print(f"{row['question']}: {row['ours']:.1f} against {row['theirs']:.1f} {row['unit']}".strip(), flush=True)
     return 0
 
 

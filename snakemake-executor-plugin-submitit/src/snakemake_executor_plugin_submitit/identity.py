@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 _VERSION = "1:"
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")
 
 
 def members(job: JobExecutorInterface) -> list[Any]:
@@ -65,7 +67,8 @@ def fingerprint(job: JobExecutorInterface, triggers: Iterable[str]) -> str:
     """
     wanted = frozenset(triggers)
     made_here = {str(path) for one in members(job) for path in one.output}
-    parts = sorted(repr(_parts(one, wanted, made_here)) for one in members(job))
+    # where in this process an object lies says nothing about what it is
+    parts = sorted(_ADDRESS.sub("", repr(_parts(one, wanted, made_here))) for one in members(job))
     return _VERSION + hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
@@ -88,7 +91,7 @@ def _parts(job: Any, wanted: frozenset[str], made_here: set[str]) -> list[Any]:
     if "code" in wanted:
         parts += [job.rule.shellcmd, job.rule.run_func_src, _source(job.rule)]
     if "software-env" in wanted:
-        parts += [str(getattr(job.rule, name, None)) for name in ("conda_env", "container_img", "env_modules")]
+        parts += [_conda_env(job), str(job.container_img_url), str(job.rule.env_modules)]
     return parts
 
 
@@ -98,6 +101,15 @@ def _mtime(path: Any) -> int:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
+
+
+def _conda_env(job: Any) -> str:
+    """What names a job's conda environment, and what stands in the file that describes it."""
+    spec = job.conda_env_spec
+    if spec is None:
+        return str(None)
+    named = [str(value) for value in vars(spec).values()]
+    return str([*named, *(hashlib.sha256(Path(one).read_bytes()).hexdigest() for one in named if Path(one).is_file())])
 
 
 def _source(rule: Any) -> list[str]:

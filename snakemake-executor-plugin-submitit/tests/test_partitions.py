@@ -1,7 +1,8 @@
 """The partition that fits, from a file of limits; and the sizes and times that Slurm and people write."""
 
 import pytest
-from snakemake_executor_plugin_submitit.efficiency import megabytes, seconds
+from snakemake_executor_plugin_submitit.commands import seconds
+from snakemake_executor_plugin_submitit.efficiency import megabytes
 from snakemake_executor_plugin_submitit.partitions import best, minutes, read_partitions
 from snakemake_executor_plugin_submitit.resources import request
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings

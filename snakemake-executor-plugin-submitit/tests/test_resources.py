@@ -135,6 +135,14 @@ def test_jobs_that_differ_in_run_time_or_in_a_resource_of_their_own_share_arrays
     assert len({alike(one) for one in asked}) <= 3
 
 
+def test_a_job_that_is_beyond_a_partitions_limit_shares_no_array_with_one_that_is_not():
+    times = (300, 400, 590, 600, 601, 1000)
+    kinds = [alike(request({"runtime": minutes}, 1, PLAIN), [60, 600]) for minutes in times]
+    assert kinds[0] == kinds[1]
+    assert kinds[2] == kinds[3]
+    assert kinds[3] != kinds[4] == kinds[5]
+
+
 @pytest.mark.parametrize(("minutes", "wanted", "delay"), [(60, 120, 120), (3, 120, 60), (1, 120, 1), (2, 600, 1)])
 def test_the_signal_does_not_come_before_the_task_is_up(minutes, wanted, delay):
     assert signal_delay(minutes, wanted) == delay

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from snakemake_executor_plugin_submitit import slurm
-from snakemake_executor_plugin_submitit.commands import environment, run, tasks_of
+from snakemake_executor_plugin_submitit.commands import environment, run, tasks_of, time_limits
 from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError
 from snakemake_executor_plugin_submitit.slurm import SlurmCluster, array_of, script
 from snakemake_executor_plugin_submitit.task import Pack, PackedJob
@@ -26,6 +26,10 @@ PASSING = [
     FAILED + "Slurm backup controller in standby mode",
     FAILED + "No route to host",
     FAILED + "Protocol authentication error",
+    FAILED + "Rate limit exceeded, please retry momentarily",
+    FAILED + "Message receive failure",
+    FAILED + "Header lengths are longer than data received",
+    FAILED + "I/O error writing script/environment to file",
 ]
 LIMITED = [
     "sbatch: error: AssocMaxSubmitJobLimit\n"
@@ -33,6 +37,8 @@ LIMITED = [
     + "Job violates accounting/QOS policy (job submit limit, user's size)",
     "sbatch: error: QOSMaxSubmitJobPerUserLimit\n" + FAILED + "Job violates accounting/QOS policy",
     "sbatch: error: AssocGrpSubmitJobsLimit\n" + FAILED + "Job violates accounting/QOS policy",
+    "sbatch: error: AssocGrpJobsLimit\n" + FAILED + "Job violates accounting/QOS policy",
+    "sbatch: error: QOSMaxJobsPerUserLimit\n" + FAILED + "Job violates accounting/QOS policy",
     FAILED + "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
 ]
 REFUSED = [
@@ -42,6 +48,13 @@ REFUSED = [
     FAILED + "Invalid qos specification",
     FAILED + "Requested time limit is invalid (missing or exceeds some limit)",
     "sbatch: error: Memory specification can not be satisfied",
+    # Slurm's sentence is the same for limits that no waiting helps against
+    "sbatch: error: QOSMaxWallDurationPerJobLimit\n"
+    + FAILED
+    + "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+    "sbatch: error: AssocMaxCpuPerJobLimit\n"
+    + FAILED
+    + "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
 ]
 
 
@@ -117,12 +130,28 @@ def test_a_controller_that_never_takes_it_is_given_up(tmp_path, stand_in, monkey
         ("15;east\n", "15"),
         ("Welcome! job 7 running\n4 nodes are idle\n15\n", "15"),
         ("15\nsite: job 7 running\n", "15"),
+        ("2026\n15\n", None),
+        ("15\n4\n", None),
         ("Welcome! job 7 running\n", None),
         ("", None),
     ],
 )
 def test_a_sites_banner_is_not_taken_for_an_answer(answer, array):
     assert array_of(answer) == array
+
+
+def test_an_answer_among_other_numbers_is_found_by_its_mark(tmp_path, stand_in):
+    stand_in("sbatch", f"echo x >> {tmp_path}/calls; echo 2026; echo 17; echo 4")
+    stand_in("squeue", "echo '4|another one'; echo '17|submission a comment'")
+    assert submit(tmp_path) == ["17_0", "17_1"]
+    assert (tmp_path / "calls").read_text() == "x\n"
+
+
+def test_time_limits_of_partitions_are_minutes(stand_in):
+    stand_in("sinfo", "echo 10:00:00; echo 30:00; echo 2-12:00:00; echo infinite; echo 'sinfo: hello'")
+    assert time_limits() == {600, 30, 3600}
+    stand_in("sinfo", "exit 1")
+    assert time_limits() == set()
 
 
 def test_nothing_of_a_job_reaches_slurms_commands_and_a_site_cannot_empty_the_tasks_environment(

@@ -1,164 +1,153 @@
-"""What workflows are made of: checkpoints, groups, pipes, shadows, storages, odd names."""
+"""What workflows are made of: checkpoints, groups, pipes, services, shadows, storages, retries, odd names."""
 
+import os
 import shutil
 
+import psutil
 import pytest
-from sweeps import entries, run_workflow
+from sweeps import entries, run_file, run_once, run_workflow
 
-FEATURES = """
-rule all:
-    input: "last.txt", "dir", "z (1).txt", "shadow.txt", "piped.txt", expand("g{i}.txt", i=range(3)), "run.txt"
-checkpoint split:
-    output: directory("dir")
-    shell: "mkdir {output}; touch {output}/1.part {output}/2.part"
-def parts(wildcards):
-    folder = checkpoints.split.get().output[0]
-    return expand(folder + "/{n}.part", n=glob_wildcards(folder + "/{n}.part").n)
-rule last:
-    input: parts
-    output: "last.txt"
-    shell: "ls {input} > {output}"
-rule passing:
-    output: temp("passing.txt")
-    shell: "touch {output}"
-rule upd:
-    input: "passing.txt"
-    output: update("z (1).txt")
-    shell: "echo x >> {output:q}"
-rule shadowed:
-    output: "shadow.txt"
-    shadow: "minimal"
-    shell: "touch litter.txt {output}"
-rule writer:
-    output: pipe("fifo")
-    shell: "echo hello > {output}"
-rule reader:
-    input: "fifo"
-    output: "piped.txt"
-    shell: "cat {input} > {output}"
-rule grouped:
-    output: "g{i}.txt"
-    group: "g"
-    shell: "sleep 0.2; touch {output}"
-rule run:
-    output: "run.txt"
-    run:
-        open(output[0], "w").close()
-"""
+# each of two fixtures runs a workflow of many tasks, which takes a minute on two busy cores
+pytestmark = pytest.mark.timeout(900)
+# what a shell would run, in the name of the folder, of an output, of a wildcard and in a variable
+ODD = 'it\'s `touch EXECUTED` $(touch EXECUTED) "x" \\n'
 
 
-def test_checkpoints_groups_pipes_shadows_and_marked_outputs_work_and_then_nothing_is_left_to_do(tmp_path):
-    done = run_workflow(tmp_path, FEATURES, "--default-resources", "pack=4", "--group-components", "g=3")
+@pytest.fixture
+def well(tmp_path_factory):
+    """A workflow of all kinds of rules, run once, in a folder whose name asks for trouble: it, and the ledger's."""
+
+    def make(folder):
+        place = folder / "50% it's $(touch EXECUTED)"
+        (place / "in").mkdir(parents=True)
+        for index in range(3000):
+            (place / "in" / f"{'x' * 80}{index}.txt").touch()
+        options = ("--submitit-folder", str(folder / "base"), "--config", "text=it's $(touch EXECUTED)")
+        return run_file(
+            place, "well.smk", *options, "--default-resources", "pack=4", "--group-components", "g=3", ODD=ODD
+        )
+
+    folder, done = run_once(tmp_path_factory, "well", make)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "last.txt").read_text().split() == ["dir/1.part", "dir/2.part"]
-    assert (tmp_path / "piped.txt").read_text() == "hello\n"
-    assert not (tmp_path / "passing.txt").exists()
-    assert not (tmp_path / "litter.txt").exists()
-    assert {entry.outcome for entry in entries(tmp_path).values()} == {"done"}
-    again = run_workflow(tmp_path, FEATURES, "--dry-run")
+    return next(folder.glob("50*")), folder / "base"
+
+
+def test_checkpoints_groups_pipes_services_shadows_and_marked_outputs_work(well):
+    folder, base = well
+    assert (folder / "last.txt").read_text().split() == ["dir/1.part", "dir/2.part"]
+    assert (folder / "piped.txt").read_text() == "hello\n"
+    assert (folder / "served.txt").read_text() == "served\n"
+    assert (folder / "server-ended").exists(), "a service outlives its clients"
+    assert not (folder / "passing.txt").exists()
+    assert not (folder / "litter.txt").exists()
+    assert {entry.outcome for entry in entries(folder, base).values()} == {"done"}
+
+
+def test_what_has_run_is_up_to_date(well):
+    folder, base = well
+    again = run_file(folder, "well.smk", "--submitit-folder", str(base), "--dry-run", ODD=ODD)
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_nothing_of_a_name_a_setting_or_a_variable_is_executed(well):
+    folder, _ = well
+    assert (folder / "results/r'$(touch EXECUTED)/b `touch EXECUTED` ü.txt").read_text() == ODD
+    assert (folder / "it's $(touch EXECUTED).group").read_text() == ODD  # of a shadow rule, in a group
+    assert not list(folder.parent.rglob("EXECUTED"))
+
+
+def test_three_thousand_inputs_are_no_more_than_a_command_line_takes(well):
+    assert (well[0] / "many.txt").read_text() == "3000\n"
+
+
+def test_a_rules_retries_are_the_drivers_each_with_resources_of_its_own(well):
+    assert (well[0] / "retried.tries").read_text().split() == ["10", "20", "30"]
+
+
+def test_what_a_job_leaves_in_the_background_ends_with_it_and_costs_it_nothing(well):
+    folder, base = well
+    ended = entries(folder, base)["background.txt"].since
+    assert ended - os.stat(folder / "background.txt").st_mtime < 30
+    pid = int((folder / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def badly(tmp_path_factory):
+    """A workflow whose rules fail by themselves, run once: its folder and the ended run."""
+
+    def make(folder):
+        return run_file(folder, "badly.smk", "--group-components", "g=2")
+
+    folder, done = run_once(tmp_path_factory, "badly", make)
+    assert done.returncode != 0
+    return folder, done
+
+
+@pytest.mark.parametrize(("how", "status"), [("plain", 75), ("plain", 140), ("plain", 1), ("resumable", 1)])
+def test_an_exit_status_is_a_failure_unless_the_rule_says_that_it_can_go_on(badly, how, status):
+    folder, _ = badly
+    assert (folder / f"{how}{status}.tries").read_text() == "x\n"
+    entry = entries(folder)[f"{how}{status}.status"]
+    assert (entry.outcome, entry.status) == ("failed", status)
+
+
+def test_a_job_that_was_interrupted_goes_on_where_its_rule_asks_for_it(well):
+    assert (well[0] / "resumed.tries").read_text().split() == ["x"] * 3
+
+
+def test_a_group_has_failed_only_when_all_of_its_jobs_have_ended(badly):
+    folder, _ = badly
+    assert (folder / "diary").read_text().split() == ["start", "end"] * 2  # never side by side
+    entry = entries(folder)["bad.txt"]
+    assert (entry.outcome, entry.status) == ("failed", 3)
+
+
+def test_what_snakemake_cannot_carry_is_refused_before_anything_is_submitted(badly):
+    folder, done = badly
+    assert (folder / "ok.name").exists()
+    assert "wildcard name='x,y'" in done.stderr
+    assert "x,y.name" not in entries(folder)
 
 
 STORED = """
 storage:
     provider="fs"
 rule all:
-    input: storage.fs("remote/b.txt")
+    input: storage.fs("named/b.txt"), "by_default.txt"
 rule a:
-    output: storage.fs("remote/a.txt")
+    output: storage.fs("named/a.txt")
     shell: "echo a > {output}"
 rule b:
-    input: storage.fs("remote/a.txt")
-    output: storage.fs("remote/b.txt")
+    input: storage.fs("named/a.txt")
+    output: storage.fs("named/b.txt")
     shell: "cp {input} {output}"
-"""
-BY_DEFAULT = """
-rule a:
-    output: "a.txt"
-    shell: "echo a > {output}"
-rule b:
-    input: "a.txt"
-    output: "b.txt"
+rule c:
+    input: storage.fs("named/a.txt")
+    output: "by_default.txt"
     shell: "cp {input} {output}"
 """
 
 
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="the storage plugin copies with rsync")
-@pytest.mark.parametrize("way", ["named", "by default"])
-def test_outputs_in_a_storage_count_as_done(tmp_path, way):
-    if way == "named":
-        (tmp_path / "remote").mkdir()
-        done = run_workflow(tmp_path, STORED, "--default-resources", "pack=2")
-    else:
-        storage = ["--default-storage-provider", "fs", "--default-storage-prefix", "remote"]
-        done = run_workflow(tmp_path, BY_DEFAULT, "b.txt", *storage)
+def test_outputs_in_a_storage_count_as_done(tmp_path):
+    (tmp_path / "named").mkdir()
+    storage = ["--default-storage-provider", "fs", "--default-storage-prefix", "remote"]
+    done = run_workflow(tmp_path, STORED, *storage, "--default-resources", "pack=2")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "remote" / "b.txt").read_text() == "a\n"
+    assert (tmp_path / "named" / "b.txt").read_text() == "a\n"
+    assert (tmp_path / "remote" / "by_default.txt").read_text() == "a\n"
     assert {entry.outcome for entry in entries(tmp_path).values()} == {"done"}
 
 
-GROUP = """
-rule all:
-    input: "good.txt", "bad.txt"
-rule good:
-    output: "good.txt"
-    group: "g"
-    shell: "echo start >> diary; sleep 3; echo end >> diary; touch {output}"
-rule bad:
-    output: "bad.txt"
-    group: "g"
-    shell: "sleep 0.5; exit 3"
-"""
-
-
-def test_a_group_has_failed_only_when_all_of_its_jobs_have_ended(tmp_path):
-    done = run_workflow(tmp_path, GROUP, "--group-components", "g=2", "--retries", "1")
-    assert done.returncode != 0
-    assert (tmp_path / "diary").read_text().split() == ["start", "end"] * 2  # never side by side
-    entry = entries(tmp_path)["bad.txt"]
-    assert (entry.outcome, entry.status) == ("failed", 3)
-
-
-HOSTILE = """
-rule all:
-    input: "it's $(touch EXECUTED).txt"
+ANYTHING = """
 rule a:
-    output: "{name}.tmp"
-    group: "g"
-    run:
-        open(output[0], "w").close()
-rule b:
-    input: "{name}.tmp"
-    output: "{name}.txt"
-    group: "g"
-    shell: "cp {input:q} {output:q}"
+    output: "a.txt"
+    shell: "touch {output}"
 """
-
-
-def test_nothing_of_a_wildcard_is_executed_in_a_group_either(tmp_path):
-    done = run_workflow(tmp_path, HOSTILE)
-    assert done.returncode == 0, done.stderr
-    assert not list(tmp_path.rglob("EXECUTED"))
-
-
-UNCARRIED = """
-rule all:
-    input: "x,y.txt", "ok.txt"
-rule a:
-    output: "{name}.txt"
-    shell: "touch {output:q}"
-"""
-
-
-def test_what_snakemake_cannot_carry_is_refused_before_anything_is_submitted(tmp_path):
-    done = run_workflow(tmp_path, UNCARRIED)
-    assert done.returncode != 0
-    assert (tmp_path / "ok.txt").exists()
-    assert "wildcard name='x,y'" in done.stderr
-    assert list(entries(tmp_path)) == ["ok.txt"]
 
 
 def test_immediate_submission_is_refused_clearly(tmp_path):
-    done = run_workflow(tmp_path, UNCARRIED, "--immediate-submit", "--notemp")
+    done = run_workflow(tmp_path, ANYTHING, "--immediate-submit", "--notemp")
     assert done.returncode != 0
     assert "--immediate-submit is not possible" in done.stderr

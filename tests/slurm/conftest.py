@@ -48,6 +48,13 @@ def preemptible(_slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
+def accounting(_slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Slurm's accounting for this test alone: one stops it, others read what it says afterwards."""
+    with lock(tmp_path_factory.getbasetemp().parent / "accounting.lock"):
+        yield
+
+
+@pytest.fixture
 def study(_slurm: None, tmp_path: Path) -> Iterator[Study]:
     """An empty study; what it leaves running ends with the test."""
     study = Study(tmp_path)

@@ -76,22 +76,25 @@ def test_a_driver_inside_a_job_does_not_hand_its_own_resources_on(study):
     assert study.right("b")
 
 
-def test_accounting_that_is_down_for_a_while_is_made_up_for_by_the_queue(study):
+@pytest.mark.usefixtures("accounting")
+def test_accounting_that_is_down_for_a_minute_is_made_up_for_by_the_queue_and_every_job_ends_once(study):
     run = os.environ.get("LMRNN_SLURM_DIR", "/var/tmp/lmrnn-slurm") + "/run/slurmdbd.pid"
-    study.configure({"a": {"steps": 20, "seconds": 0.5}, "bad": {"fault": "kill"}})
-    study.start()
-    wait_for(lambda: study.starts("a"), 60, "the cell at work")
+    short = {f"c{index}": {"steps": 1} for index in range(6)}
+    study.configure({"long": {"steps": 70, "seconds": 1}, "bad": {"fault": "kill"}, **short})
+    study.start(array_parallelism=3)
+    wait_for(lambda: study.starts("long"), 60, "the cell at work")
     with open(run) as pid:
         os.kill(int(pid.read()), signal.SIGTERM)
     try:
-        assert study.finish() != 0
+        time.sleep(60)
+        assert study.process.poll() is None
     finally:
-        time.sleep(1)
         subprocess.run(["slurmdbd"], check=True)
         wait_for(lambda: subprocess.run(["sacctmgr", "-n", "show", "cluster"], capture_output=True).returncode == 0, 30)
-    assert study.right("a")
+    assert study.finish() != 0
     assert study.entry("bad").outcome == "failed"
-    assert [study.starts("a"), study.starts("bad")] == [1, 1]
+    assert all(study.right(cell) for cell in ("long", *short))
+    assert {cell: study.starts(cell) for cell in study.cells} == dict.fromkeys(study.cells, 1)
 
 
 def test_a_restarted_controller_loses_nothing(study):

@@ -92,6 +92,7 @@ rule idle:
 LIMITS = "partitions: {low: {max_runtime: 5}, main: {max_runtime: 600}}"
 
 
+@pytest.mark.usefixtures("accounting")
 def test_a_report_of_use_logs_that_are_kept_and_the_partition_that_fits(tmp_path):
     (tmp_path / "limits.yaml").write_text(LIMITS)
     wanted = (

@@ -23,13 +23,20 @@ UNLIMITED = 1000
 
 
 class Cluster(Protocol):
-    """What the executor needs of a place to run. `site` is the name of a cluster of a multi-cluster Slurm, or empty."""
+    """What the executor needs of a place to run. `site` is the name of a cluster of a multi-cluster Slurm, or empty;
+    jobs that become ready within `gather` seconds of each other are submitted together: at first, and once any has
+    ended.
+    """
 
     name: str
     stop: threading.Event
+    gather: tuple[float, float]
 
     def array_limit(self) -> int:
         """Most tasks in one submission."""
+
+    def time_limits(self, site: str) -> set[float]:
+        """Times in minutes beyond which some tasks would not be started."""
 
     def submit(self, folder: Path, packs: Sequence[Pack], asked: Request, name: str, comment: str) -> list[str]:
         """Start one task per pack, each in its own folder, and name them."""
@@ -65,12 +72,18 @@ def make_cluster(settings: ExecutorSettings, python: str) -> Cluster:
 class _ThisMachine:
     """What the two clusters of this machine have in common."""
 
+    gather = (0.5, 0.5)  # a submission costs nothing here
+
     def __init__(self) -> None:
         self.stop = threading.Event()
 
     def array_limit(self) -> int:
         """No limit of their own."""
         return UNLIMITED
+
+    def time_limits(self, site: str) -> set[float]:
+        """Whatever is asked for is started."""
+        return set()
 
     def reasons(self, site: str) -> dict[str, str]:
         """Nothing waits."""

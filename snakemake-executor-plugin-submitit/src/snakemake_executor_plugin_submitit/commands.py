@@ -138,6 +138,25 @@ def array_limit() -> int:
     raise RuntimeError(f"Slurm does not answer: {answer.stderr.strip() or answer.stdout.strip() or 'no reason given'}")
 
 
+def time_limits(site: str = "") -> set[float]:
+    """Time limits of the partitions in minutes; empty when Slurm does not answer, without those that have none."""
+    answer = run("sinfo", *at(site), "--noheader", "--format=%l")
+    return {seconds(word) / 60 for word in answer.stdout.split() if re.fullmatch(r"(\d+-)?[\d:]+", word)}
+
+
+def seconds(text: str) -> float:
+    """Seconds of Slurm's days-hours:minutes:seconds.
+
+    Examples
+    --------
+    >>> seconds("1-02:03:04.5"), seconds("00:07"), seconds("")
+    (93784.5, 7.0, 0.0)
+    """
+    days, _, clock = text.rpartition("-")
+    parts = [float(part or 0) for part in clock.split(":")]
+    return 86400 * int(days or 0) + sum(part * 60**power for power, part in enumerate(reversed(parts)))
+
+
 def arrays_by_mark(site: str = "") -> dict[str, str] | None:
     """Arrays that Slurm knows, by the mark with which their comment begins; None when Slurm does not answer."""
     answer = _squeue("%F|%k", site)

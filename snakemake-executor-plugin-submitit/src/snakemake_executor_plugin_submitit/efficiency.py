@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit.commands import at, run, tasks_of
+from snakemake_executor_plugin_submitit.commands import at, run, seconds, tasks_of
+from snakemake_executor_plugin_submitit.ledger import Task
 
 COLUMNS = (
     "task",
@@ -23,6 +24,17 @@ COLUMNS = (
     "mem_share",
 )
 _SIZES = {"": 1 / 1024**2, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
+
+
+def write_reports(path: Path, ran: Mapping[str, tuple[Task, str]]) -> int:
+    """Write a table for each of Slurm's clusters in which tasks ran (by Slurm's name: the task and its rules), and
+    return how many tasks are in them. A cluster other than the default one puts its name into the file's.
+    """
+    count = 0
+    for site in {task.site for task, _ in ran.values()}:
+        tasks = {name: (rules, len(task.keys)) for name, (task, rules) in ran.items() if task.site == site}
+        count += write_report(path.with_stem(f"{path.stem}-{site}") if site else path, tasks, site)
+    return count
 
 
 def write_report(path: Path, tasks: Mapping[str, tuple[str, int]], site: str = "") -> int:
@@ -52,19 +64,6 @@ def write_report(path: Path, tasks: Mapping[str, tuple[str, int]], site: str = "
             told = (name, *tasks[name], state.split()[0], elapsed, cpus, seconds(cpu), shares[0])
             table.writerow((*told, round(memory), round(peak), shares[1]))
     return len(rows)
-
-
-def seconds(text: str) -> float:
-    """Seconds of Slurm's days-hours:minutes:seconds.
-
-    Examples
-    --------
-    >>> seconds("1-02:03:04.5"), seconds("00:07"), seconds("")
-    (93784.5, 7.0, 0.0)
-    """
-    days, _, clock = text.rpartition("-")
-    parts = [float(part or 0) for part in clock.split(":")]
-    return 86400 * int(days or 0) + sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
 
 def megabytes(text: str) -> float:

@@ -14,12 +14,12 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake_executor_plugin_submitit.clusters import make_cluster
-from snakemake_executor_plugin_submitit.efficiency import write_report
+from snakemake_executor_plugin_submitit.efficiency import write_reports
 from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError, UnansweredError
-from snakemake_executor_plugin_submitit.events import NOTHING, read_events
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, NOTHING, read_events
 from snakemake_executor_plugin_submitit.identity import job_key, rules_of, shown
 from snakemake_executor_plugin_submitit.interrupts import Patience
-from snakemake_executor_plugin_submitit.ledger import DONE, FAILED, INTERRUPTED, Task
+from snakemake_executor_plugin_submitit.ledger import Task
 from snakemake_executor_plugin_submitit.outcome import RUNNING, Judge, Outcome
 from snakemake_executor_plugin_submitit.packing import Jobs, PackBuilder
 from snakemake_executor_plugin_submitit.pruning import prune_task
@@ -28,9 +28,8 @@ from snakemake_executor_plugin_submitit.submission import Submitter
 from snakemake_executor_plugin_submitit.waiting import Reasons
 
 TICK_SECONDS = 0.5
-# Jobs that become ready within this time of each other go out together; none waits longer for company. Those that
-# follow on others trickle in, because Snakemake takes in one by one what has ended.
-GATHER_SECONDS, GATHER_LATER_SECONDS, LONGEST_GATHER_SECONDS = 1.0, 3.0, 10.0
+# No job waits longer than this for company.
+LONGEST_GATHER_SECONDS = 10.0
 # Where a limit of jobs is reached, room is looked for when one has ended, or after this time.
 ROOM_SECONDS = 30.0
 # Tasks whose jobs are done get this long to end, so that their folders can go.
@@ -107,12 +106,11 @@ class Executor(RemoteExecutor):
         self.patience.heard = True
         self.cluster.stop.set()
         with self.submitting:
-            tasks = {key: entry.task for key, entry in self.submitter.left_behind.items()}
+            tasks = self.submitter.give_up_left_behind()
             tasks |= {key: flight.task for key, flight in self.flights.items()}
             for site in {task.site for task in tasks.values()}:
                 self._cancel({key: task for key, task in tasks.items() if task.site == site}, site)
             self.flights.clear()
-            self.submitter.left_behind.clear()
         self.patience.over()
 
     def _cancel(self, tasks: dict[str, Task], site: str) -> None:
@@ -142,14 +140,10 @@ class Executor(RemoteExecutor):
             time.sleep(TICK_SECONDS)
         self.submitter.close({(task.folder, task.index) for task in self.ending.values()})
         if self.settings.efficiency_report and self.ran and self.cluster.name == "slurm":
-            self._write_efficiency(Path(self.settings.efficiency_report))
+            count = write_reports(Path(self.settings.efficiency_report), self.ran)
+            told = f"what {count} tasks used of what they asked for: {self.settings.efficiency_report}"
+            self.logger.info(f"submitit: {told}")
         self.patience.over()
-
-    def _write_efficiency(self, path: Path) -> None:
-        for site in {task.site for task, _ in self.ran.values()}:
-            tasks = {name: (rules, len(task.keys)) for name, (task, rules) in self.ran.items() if task.site == site}
-            count = write_report(path.with_stem(f"{path.stem}-{site}") if site else path, tasks, site)
-            self.logger.info(f"submitit: what {count} tasks used of what they asked for: {path}")
 
     # Called in the thread that watches the cluster.
 
@@ -177,7 +171,7 @@ class Executor(RemoteExecutor):
     def _is_gathered(self) -> bool:
         """Whether the jobs that wait for company are to go out now."""
         now = time.monotonic()
-        pause = GATHER_LATER_SECONDS if self.settled else GATHER_SECONDS
+        pause = self.cluster.gather[self.settled]
         gathered = now - self.last_arrival > pause or now - self.first_arrival > LONGEST_GATHER_SECONDS
         return bool(self.waiting) and gathered and now > self.full_until
 
@@ -234,7 +228,7 @@ class Executor(RemoteExecutor):
             self._again(info, flight, outcome)
         elif flight.attached or self._may_try_alone(flight, outcome):
             if outcome.alone:
-                self.submitter.alone.add(flight.key)
+                self.submitter.leave_alone(flight.key)
             self._again(info, flight, outcome, counts=False)
         else:
             self._fail(info, flight, outcome)
@@ -246,7 +240,7 @@ class Executor(RemoteExecutor):
         that comes before anything could heed it.
         """
         blameless = len(flight.task.keys) > 1 or not outcome.begun
-        return outcome.alone and blameless and flight.key not in self.submitter.alone
+        return outcome.alone and blameless and not self.submitter.is_left_alone(flight.key)
 
     def _again(self, info: SubmittedJobInfo, flight: Flight, outcome: Outcome, counts: bool = True) -> None:
         """Submit a job anew, unless it has been cut short too often."""
@@ -317,8 +311,7 @@ class Executor(RemoteExecutor):
             self._submit_less(packs, error)
             return
         except RefusedError as error:
-            for job in (job for pack in packs for job in pack):
-                self.report_job_error(SubmittedJobInfo(job), msg=f"{error}. ")
+            self._refuse(packs, error)
             return
         except UnansweredError:  # the workflow was stopped meanwhile; the next driver will ask what came of it
             return
@@ -328,6 +321,16 @@ class Executor(RemoteExecutor):
         told = ", ".join(f"{name}={value}" for name, value in asked.items() if value not in ((), False))
         count = sum(map(len, packs))
         self.logger.info(f"submitit: {count} jobs in {len(packs)} tasks as {tasks[0].job_id} ... ({told})")
+
+    def _refuse(self, packs: list[Jobs], error: RefusedError) -> None:
+        """An array was refused: what asks for less than its largest is submitted apart, else its jobs have failed."""
+        parts = self.submitter.apart(packs)
+        if len(parts) > 1:
+            for part in parts:
+                self._submit(part)
+            return
+        for job in (job for pack in packs for job in pack):
+            self.report_job_error(SubmittedJobInfo(job), msg=f"{error}. ")
 
     def _submit_less(self, packs: list[Jobs], error: LimitedError) -> None:
         """A limit of jobs is reached: try half, down to a single task; then wait until something has ended."""

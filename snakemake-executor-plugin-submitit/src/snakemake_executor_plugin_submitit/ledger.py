@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED
 from snakemake_executor_plugin_submitit.records import (
     Record,
     append_record,
@@ -28,7 +29,7 @@ from snakemake_executor_plugin_submitit.records import (
 LEDGER = "ledger.jsonl"
 DEFAULT_FOLDER = Path(".snakemake") / "submitit"
 EARLIER_FOLDER = Path(".lmrnn") / "dispatch"  # version 0 was part of lmrnn
-OPEN, DONE, FAILED, INTERRUPTED = "open", "done", "failed", "interrupted"
+OPEN = "open"  # the other outcomes are what jobs themselves report: done, failed, interrupted
 # Folders are removed once their jobs are done: a name may lead nowhere but down.
 _FOLDER = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ from typing import Any
 
 from snakemake import rules
 from snakemake.cli import main
-from snakemake.exceptions import MissingOutputException
+from snakemake.exceptions import MissingOutputException, SpawnedJobError
+from snakemake.executors import local
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_executor_plugin_submitit.events import (
@@ -33,6 +35,7 @@ from snakemake_executor_plugin_submitit.events import (
     write_event,
 )
 from snakemake_executor_plugin_submitit.task import MAKING_ROOM, NESTED
+from snakemake_executor_plugin_submitit.words import words
 
 # EX_TEMPFAIL of sysexits.h: a program that saved its state and goes on when it is started again
 RESUMABLE_STATUS = 75
@@ -191,12 +194,30 @@ def leave_retries_to_the_driver() -> None:
     rules.Rule.restart_times = property(lambda rule: 0, lambda rule, value: None)
 
 
+def spawn_without_a_shell() -> None:
+    """The Snakemake that runs a shadow rule of a group by itself is started with words: its own way leads values of
+    `envvars` and names of files through a shell.
+    """
+
+    def spawn(executor: Any, job: Any) -> None:
+        try:
+            subprocess.check_call(words(executor.format_job_exec(job)), cwd=executor.workflow.workdir_init)
+        except subprocess.CalledProcessError as error:
+            raise SpawnedJobError from error
+
+    local.Executor.spawn_job = spawn
+    local.Executor.get_job_exec_prefix = lambda executor, job: ""  # it is told where to run
+    local.Executor.get_envvar_declarations = lambda executor: ""  # they are in the environment
+    local.Executor.get_python_executable = lambda executor: shlex.quote(sys.executable)
+
+
 def run(folder: Path) -> int:
     """Do what the task's folder says; the exit status of Snakemake."""
     asked = json.loads((folder / NESTED).read_text(encoding="utf-8"))
     reporter = Reporter(folder, asked["jobs"], frozenset(asked["stored"]), asked["resumable"])
     logging.getLogger("snakemake").addHandler(reporter)
     leave_retries_to_the_driver()
+    spawn_without_a_shell()
     try:
         main(asked["arguments"])
     except SystemExit as end:

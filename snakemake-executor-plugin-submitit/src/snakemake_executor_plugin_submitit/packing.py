@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_executor_plugins.utils import encode_target_jobs_cli_args
 
 from snakemake_executor_plugin_submitit.identity import job_key, members, rules_of
-from snakemake_executor_plugin_submitit.resources import Request, alike
 from snakemake_executor_plugin_submitit.task import Pack, PackedJob
 from snakemake_executor_plugin_submitit.words import words
 
@@ -43,18 +42,18 @@ def threads_of(job: JobExecutorInterface) -> int:
 
 def grouped(
     jobs: Iterable[JobExecutorInterface],
-    ask: Callable[[JobExecutorInterface], Request],
+    kind: Callable[[JobExecutorInterface], Hashable],
     default_pack: int,
     alone: Container[str] = (),
 ) -> list[list[Jobs]]:
     """Arrays of packs of jobs: one list per array, in it one list per task. Jobs of the same rules share an array if
-    they ask the cluster for about the same, whatever other resources they have; packs of an array differ in size by one
-    job at most.
+    they are of one `kind`: ask the cluster for about the same, whatever other resources they have; packs of an array
+    differ in size by one job at most.
     """
     sorted_out: dict[Any, Jobs] = {}
     for job in jobs:
         size = pack_size(job, default_pack, alone)
-        sorted_out.setdefault((rules_of(job), job.attempt, alike(ask(job)), size), []).append(job)
+        sorted_out.setdefault((rules_of(job), job.attempt, kind(job), size), []).append(job)
     arrays = []
     for (*_, size), alikes in sorted_out.items():
         tasks = math.ceil(len(alikes) / size)
@@ -72,7 +71,8 @@ class PackBuilder:
         self.dag, self.workdir = workflow.dag, str(workflow.workdir_init)
         self.program = (python, "-m", "snakemake_executor_plugin_submitit.nested")
         general = words(factory.general_args(executor_common_settings=common_settings))
-        self.arguments = ("--snakefile", str(snakefile), *general, "--mode", "remote")
+        # All of a task's jobs fit into it: there is nothing to be solved, and solvers take time to start.
+        self.arguments = ("--snakefile", str(snakefile), *general, "--mode", "remote", "--scheduler", "greedy")
 
     def build(
         self, jobs: Jobs, folder: str, grace: float, resumable: bool, earlier: dict[str, tuple[str, bool]]

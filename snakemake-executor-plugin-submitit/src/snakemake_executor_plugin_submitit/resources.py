@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -128,12 +129,13 @@ def together(requests: Sequence[Request]) -> Request:
 _LARGEST = ("time", "mem", "mem-per-cpu")
 
 
-def alike(asked: Request) -> tuple[Any, ...]:
+def alike(asked: Request, time_limits: Sequence[float] = ()) -> tuple[Any, ...]:
     """What two jobs have in common that may share an array: all they ask for, time and memory to within a class. Each
-    class spans a factor of two of time, and a quarter of a power of two of memory.
+    class spans a factor of two of time, and a quarter of a power of two of memory. `time_limits` of partitions (in
+    minutes, ascending) end a class: a job beyond one would have its neighbours wait for ever.
     """
     rest = {name: value for name, value in asked.items() if name not in _LARGEST}
-    time = asked["time"].bit_length() if "time" in asked else None
+    time = (asked["time"].bit_length(), bisect_left(time_limits, asked["time"])) if "time" in asked else None
     memory = [memory_class(asked[name]) if name in asked else None for name in _LARGEST[1:]]
     return (tuple(sorted(rest.items())), time, *memory)
 

@@ -23,23 +23,32 @@ _PASSING = re.compile(
     r"temporarily un(available|able)|unexpected message|zero bytes|transport endpoint|not responding|standby mode|"
     r"no route to host|network is (unreachable|down)|host is down|broken pipe|try again|"
     r"protocol authentication error|invalid authentication credential|job credential|munge|slurmdbd.*down|"
-    r"unable to (connect|resolve|establish)|send/recv|cannot be started: \[Errno (11|12)\]",
+    r"unable to (connect|resolve|establish)|send/recv|(send|receive|shutdown) failure|header lengths|rate limit|retry|"
+    r"i/o error writing|cannot allocate memory|cannot be started: \[Errno (11|12)\]",
     re.IGNORECASE,
 )
-# A user or an account has as many jobs as it may have: room comes when some have ended.
+# A user or an account has as many jobs as it may have: room comes when some have ended. Slurm names the limit, but for
+# early versions; its sentence about policies is the same for limits of size and time, for which no waiting helps.
+_POLICY = re.compile(r"\b(?:Assoc|QOS)\w*Limit\b")
+_OF_JOBS = re.compile(r"\b(Assoc|QOS)\w*(Submit|Jobs)\w*Limit\b")
 _LIMITED = re.compile(
-    r"\b(Assoc|QOS)\w*(Submit|MaxJobs)\w*|job submit limit|MaxSubmit|job limit exceeded|"
-    r"exceeded.*(submit|job) limit|too many jobs",
-    re.IGNORECASE,
+    r"job submit limit|MaxSubmit|job limit exceeded|exceeded.*(submit|job) limit|too many jobs", re.IGNORECASE
 )
 # sbatch --parsable: the array's number, and the cluster's name where there are several
 _ARRAY = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
 
 
 def array_of(answer: str) -> str | None:
-    """Slurm's number for an array from the answer of ``sbatch --parsable``, whatever a site prints around it."""
-    found = _ARRAY.findall(answer)
-    return found[-1][0] if found else None
+    """Slurm's number for an array from the answer of ``sbatch --parsable``, whatever a site prints around it; None
+    where no line could be it, or more than one.
+    """
+    found = {number for number, _ in _ARRAY.findall(answer)}
+    return found.pop() if len(found) == 1 else None
+
+
+def is_limit_of_jobs(message: str) -> bool:
+    """Whether sbatch says that there are as many jobs as there may be."""
+    return bool(_OF_JOBS.search(message) if _POLICY.search(message) else _LIMITED.search(message))
 
 
 def options(asked: Request, tasks: int, parallel: int, delay: int) -> list[str]:
@@ -90,6 +99,8 @@ class SlurmCluster:
     """
 
     name = "slurm"
+    # Jobs that follow on others trickle in, because Snakemake takes in one by one what has ended.
+    gather = (1.0, 3.0)
 
     def __init__(self, requeues: int, delay: int, parallel: int, python: str) -> None:
         self.requeues, self.delay, self.parallel, self.python = requeues, delay, max(1, parallel), python
@@ -98,6 +109,10 @@ class SlurmCluster:
     def array_limit(self) -> int:
         """Slurm's own limit."""
         return commands.array_limit()
+
+    def time_limits(self, site: str) -> set[float]:
+        """The partitions' own."""
+        return commands.time_limits(site)
 
     def submit(self, folder: Path, packs: Sequence[Pack], asked: Request, name: str, comment: str) -> list[str]:
         """Submit one array; see `Cluster`. Raises RefusedError with sbatch's message, LimitedError where a limit of
@@ -113,7 +128,7 @@ class SlurmCluster:
             if array:
                 return place_pickles(folder, array, len(packs))
             message = answer.stderr.strip() or answer.stdout.strip()
-            if _LIMITED.search(message):
+            if answer.returncode and is_limit_of_jobs(message):
                 raise LimitedError(message)
             if answer.returncode and message and not _PASSING.search(message):
                 raise RefusedError(message)

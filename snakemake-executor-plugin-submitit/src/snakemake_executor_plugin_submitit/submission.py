@@ -16,7 +16,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake_executor_plugin_submitit.clusters import Cluster
 from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError
-from snakemake_executor_plugin_submitit.events import NOTHING, read_events
+from snakemake_executor_plugin_submitit.events import DONE, INTERRUPTED, NOTHING, read_events
 from snakemake_executor_plugin_submitit.identity import (
     description,
     fingerprint,
@@ -25,12 +25,12 @@ from snakemake_executor_plugin_submitit.identity import (
     rules_of,
     uncarried,
 )
-from snakemake_executor_plugin_submitit.ledger import DONE, INTERRUPTED, OPEN, Entry, Ledger, Task, folder_in_use
+from snakemake_executor_plugin_submitit.ledger import OPEN, Entry, Ledger, Task, folder_in_use
 from snakemake_executor_plugin_submitit.outcome import Outcome
 from snakemake_executor_plugin_submitit.packing import Jobs, PackBuilder, grouped, threads_of
 from snakemake_executor_plugin_submitit.partitions import Partition, best, read_partitions
 from snakemake_executor_plugin_submitit.pruning import prune_all, remove_submission
-from snakemake_executor_plugin_submitit.resources import Request, packed, request, together
+from snakemake_executor_plugin_submitit.resources import Request, alike, packed, request, together
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
 LARGEST_ARRAY = 1000
@@ -54,10 +54,11 @@ class Submitter:
         self.partitions = _partitions(settings)
         self.largest = 0  # tasks in one array; 0 while Slurm has not been asked
         self._limit = 0
+        self._time_limits: dict[str, list[float]] = {}  # of partitions, in minutes, by the cluster's name
         self._numbers = itertools.count(1)
-        self.alone: set[str] = set()  # jobs that try again without neighbours
-        self.left_behind: dict[str, Entry] = {}
-        self.latest: dict[str, Entry] = {}
+        self._alone: set[str] = set()  # jobs that try again without neighbours
+        self._left_behind: dict[str, Entry] = {}
+        self._latest: dict[str, Entry] = {}
         self._read_ledger()
 
     def _read_ledger(self) -> None:
@@ -68,8 +69,8 @@ class Submitter:
             open_here = any(entries[key].outcome == OPEN and entries[key].task.folder == folder for key in keys)
             if open_here and self._is_ours(tasks[0]) and not tasks[0].job_id:
                 self._adopt(folder, tasks)
-        self.latest = {key: entry for key, entry in entries.items() if entry.outcome != DONE}
-        self.left_behind = {
+        self._latest = {key: entry for key, entry in entries.items() if entry.outcome != DONE}
+        self._left_behind = {
             key: entry
             for key, entry in entries.items()
             if entry.outcome == OPEN and entry.task.job_id and self._is_ours(entry.task)
@@ -99,14 +100,27 @@ class Submitter:
         """Task in which an earlier driver left a job; None where there is none, or where the job is made of something
         else by now.
         """
-        entry = self.left_behind.pop(job_key(job), None)
+        entry = self._left_behind.pop(job_key(job), None)
         return entry.task if entry is not None and is_same(job, entry.made, self.triggers) else None
+
+    def give_up_left_behind(self) -> dict[str, Task]:
+        """Tasks of an earlier driver that nobody has asked for yet, by job; they are not taken over any more."""
+        left, self._left_behind = self._left_behind, {}
+        return {key: entry.task for key, entry in left.items()}
+
+    def leave_alone(self, key: str) -> None:
+        """From now on, a job has no neighbours in its task."""
+        self._alone.add(key)
+
+    def is_left_alone(self, key: str) -> bool:
+        """Whether a job already was without neighbours for its own or their sake."""
+        return key in self._alone
 
     def close(self, alive: Container[tuple[str, int]]) -> None:
         """Note what ended well without being asked for any more, and clear away all that is finished but for tasks that
         are still `alive` (folder and index).
         """
-        for task in {entry.task.job_id: entry.task for entry in self.left_behind.values()}.values():
+        for task in {entry.task.job_id: entry.task for entry in self._left_behind.values()}.values():
             self.note_unclaimed(task)
         prune_all(self.base, *self.ledger.replay(), alive, self.settings.keep_logs)
 
@@ -114,8 +128,8 @@ class Submitter:
         """Note the jobs of an earlier driver's task that ended well but that this workflow does not ask for."""
         events = read_events(task.path(self.base))
         for key in task.keys:
-            if key in self.left_behind and events.get(key, NOTHING).kind == DONE:
-                self.note_end(self.left_behind.pop(key).task, key, Outcome(DONE))
+            if key in self._left_behind and events.get(key, NOTHING).kind == DONE:
+                self.note_end(self._left_behind.pop(key).task, key, Outcome(DONE))
 
     def note_end(self, task: Task, key: str, outcome: Outcome) -> None:
         """Write down what became of a job that was in a task."""
@@ -149,12 +163,36 @@ class Submitter:
         """
         if jobs and not self._limit:
             self._limit = self.largest = self._array_limit()
-        for packs in grouped(jobs, self.ask, self.settings.pack or 1, self.alone):
+        for packs in grouped(jobs, self._kind, self.settings.pack or 1, self._alone):
             start = 0
             while start < len(packs):
                 size = self.largest  # may change with each submission
                 yield packs[start : start + size]
                 start += size
+
+    def _kind(self, job: JobExecutorInterface) -> tuple[Any, ...]:
+        """What a job has in common with all that may share an array with it."""
+        asked = self.ask(job)
+        site = asked.get("clusters", "")
+        if site not in self._time_limits:
+            self._time_limits[site] = sorted(self.cluster.time_limits(site))
+        return alike(asked, self._time_limits[site])
+
+    def apart(self, packs: Sequence[Jobs]) -> list[list[Jobs]]:
+        """The packs of an array that was refused, sorted by what exactly they ask for; their jobs are, where all packs
+        ask for the same. One list if nothing can be told apart.
+        """
+        parts: dict[Any, list[Jobs]] = {}
+        for pack in packs:
+            parts.setdefault(self._exactly(pack), []).append(pack)
+        if len(parts) == 1:
+            parts = {}
+            for job in (job for pack in packs for job in pack):
+                parts.setdefault(self._exactly([job]), []).append([job])
+        return list(parts.values())
+
+    def _exactly(self, jobs: Jobs) -> tuple[Any, ...]:
+        return tuple(sorted(together([self.ask(job) for job in jobs]).items()))
 
     def _array_limit(self) -> int:
         try:
@@ -216,7 +254,7 @@ class Submitter:
         for task in tasks:
             for key in task.keys:
                 self.note_end(task, key, Outcome(INTERRUPTED, f"waits for room: {' '.join(reason.split())}"))
-                self.latest.pop(key, None)
+                self._latest.pop(key, None)
         remove_submission(self.base, folder)
 
     def _names(self, packs: Sequence[Jobs]) -> tuple[str, str]:
@@ -231,10 +269,10 @@ class Submitter:
         earlier = {}
         for task, jobs in zip(tasks, lines, strict=True):
             for job in jobs:
-                entry = self.latest.get(job["key"])
+                entry = self._latest.get(job["key"])
                 if entry is not None:
                     earlier[job["key"]] = str(entry.task.path(self.base)), entry.made in ("", job["made"])
-                self.latest[job["key"]] = Entry(job["key"], job["rule"], job["log"], task, made=job["made"])
+                self._latest[job["key"]] = Entry(job["key"], job["rule"], job["log"], task, made=job["made"])
         return earlier
 
     def _new_folder(self) -> str:

@@ -157,12 +157,14 @@ def test_time_limits_of_partitions_are_minutes(stand_in):
 def test_nothing_of_a_job_reaches_slurms_commands_and_a_site_cannot_empty_the_tasks_environment(
     monkeypatch, tmp_path, stand_in
 ):
-    for name in ("SLURM_MEM_PER_NODE", "SLURM_NTASKS", "SLURM_CPU_BIND", "SBATCH_EXPORT"):
+    foreign = {"SLURM_MEM_PER_NODE", "SLURM_NTASKS", "SLURM_CPU_BIND", "SBATCH_EXPORT", "SBATCH_WAIT"}
+    foreign |= {"SQUEUE_PARTITION", "SQUEUE_STATES", "SACCT_FORMAT", "SCANCEL_INTERACTIVE", "SINFO_PARTITION"}
+    for name in foreign:
         monkeypatch.setenv(name, "stale")
     monkeypatch.setenv("SLURM_CONF", "/etc/here")
     monkeypatch.setenv("SBATCH_PARTITION", "users")
     kept = environment()
-    assert not {"SLURM_MEM_PER_NODE", "SLURM_NTASKS", "SLURM_CPU_BIND", "SBATCH_EXPORT"} & set(kept)
+    assert not foreign & set(kept)
     assert (kept["SLURM_CONF"], kept["SBATCH_PARTITION"]) == ("/etc/here", "users")
     stand_in("sbatch", f'printf "%s\\n" "$@" > {tmp_path}/words; echo 3')
     submit(tmp_path)

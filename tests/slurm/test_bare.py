@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lmrnn.files.storage import lock
+
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
 PLUGIN = Path(__file__).parents[2] / "snakemake-executor-plugin-submitit"
 WORKFLOWS = PLUGIN / "tests" / "workflow"
@@ -16,11 +18,15 @@ ODD = 'it\'s `touch EXECUTED` $(touch EXECUTED) "x" \\n'
 
 @pytest.fixture(scope="module")
 def programs(_slurm, tmp_path_factory):
-    """Folder of the programs of an environment with the plugin and Snakemake, and what they bring along."""
-    folder = tmp_path_factory.mktemp("bare") / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    install = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, str(PLUGIN), "snakemake"], check=True, timeout=280)
+    """Folder of the programs of an environment with the plugin and Snakemake, and what they bring along; made once."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "bare"
+    with lock(folder.with_suffix(".lock")):
+        if not (folder / "finished").exists():
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+            install = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*install, str(PLUGIN), "snakemake"], check=True, timeout=280)
+            (folder / "finished").touch()
     return folder / "bin"
 
 

@@ -127,6 +127,9 @@ def test_a_stale_or_hostile_environment_of_the_driver_does_not_reach_its_tasks(s
         "SLURM_MEM_PER_NODE": "99999999",
         "SLURM_NTASKS": "7",
         "SLURM_CPU_BIND": "x",
+        "SBATCH_WAIT": "1",
+        "SQUEUE_PARTITION": "low",
+        "SACCT_FORMAT": "User",
     }
     assert study.run() == 0
     assert study.right("a")

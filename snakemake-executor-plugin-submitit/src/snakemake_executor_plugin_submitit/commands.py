@@ -17,6 +17,8 @@ CANCEL_SECONDS = 60.0
 _OF_A_JOB = ("SLURMD_", "SRUN_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 _OF_A_JOB += ("ROCR_VISIBLE_DEVICES",)
 _OF_A_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_CONF_SERVER", "SLURM_TIME_FORMAT", "SLURM_EXITERROR")
+# A user's settings of what these commands show and ask would hide tasks, or make them wait for an answer.
+_OF_A_TERMINAL = ("SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_")
 # 12, 12_3 or, for the tasks of an array that wait, 12_[3-5,8%2]
 _TASKS = re.compile(r"(\d+)(?:_(\d+)|_\[([\d,-]+)(?:%\d+)?\])?")
 
@@ -44,16 +46,18 @@ def run(*command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str
 
 
 def environment() -> dict[str, str]:
-    """Environment for Slurm's commands: this one, without what belongs to a job that it was inherited from. SBATCH_*
-    are a site's or a user's own defaults and stay, but for the export of the environment, which tasks need whole.
+    """Environment for Slurm's commands: this one, without what belongs to a job that it was inherited from, or to a
+    person at a terminal. SBATCH_* are a site's or a user's own defaults and stay, but for the export of the
+    environment, which tasks need whole, and for waiting until they end.
     """
     in_job = "SLURM_JOB_ID" in os.environ
     kept = {}
     for name, value in os.environ.items():
-        stale = name.startswith("SLURM_") or (in_job and name.startswith(_OF_A_JOB))
+        stale = name.startswith(("SLURM_", *_OF_A_TERMINAL)) or (in_job and name.startswith(_OF_A_JOB))
         if name in _OF_A_USER or not stale:
             kept[name] = value
-    kept.pop("SBATCH_EXPORT", None)
+    for name in ("SBATCH_EXPORT", "SBATCH_WAIT"):
+        kept.pop(name, None)
     return {**kept, "SLURM_BITSTR_LEN": "0"}  # else long lists of array tasks are cut short
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lmrnn.files.storage import lock
 
-pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm"), pytest.mark.timeout(600)]
 PLUGIN = Path(__file__).parents[2] / "snakemake-executor-plugin-submitit"
 WORKFLOWS = PLUGIN / "tests" / "workflow"
 ODD = 'it\'s `touch EXECUTED` $(touch EXECUTED) "x" \\n'

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -200,9 +201,10 @@ def own_rows() -> list[dict]:
     return [*planning_rows(), *(submission_rows() + cpu_rows() if slurm_is_up() else [])]
 
 
-def rows(quick: bool = False) -> list[dict]:
+def rows(quick: bool = False) -> Iterator[dict]:
     """Measure the dispatch by itself, and beside Snakemake's stock executor."""
-    return [*own_rows(), *executors.rows(quick)]
+    yield from own_rows()
+    yield from executors.rows(quick)
 
 
 def main() -> int:

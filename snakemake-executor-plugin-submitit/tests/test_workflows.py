@@ -11,6 +11,8 @@ from sweeps import entries, run_file, run_once, run_workflow
 pytestmark = pytest.mark.timeout(900)
 # what a shell would run, in the name of the folder, of an output, of a wildcard and in a variable
 ODD = 'it\'s `touch EXECUTED` $(touch EXECUTED) "x" \\n'
+# in place of a site's environment modules: says what it is asked for
+VARIABLES = {"ODD": ODD, "BASH_FUNC_module%%": '() { echo "$*" >> modules; }'}
 
 
 @pytest.fixture
@@ -23,9 +25,8 @@ def well(tmp_path_factory):
         for index in range(3000):
             (place / "in" / f"{'x' * 80}{index}.txt").touch()
         options = ("--submitit-folder", str(folder / "base"), "--config", "text=it's $(touch EXECUTED)")
-        return run_file(
-            place, "well.smk", *options, "--default-resources", "pack=4", "--group-components", "g=3", ODD=ODD
-        )
+        options += ("--default-resources", "pack=4", "--group-components", "g=3", "--sdm", "env-modules")
+        return run_file(place, "well.smk", *options, **VARIABLES)
 
     folder, done = run_once(tmp_path_factory, "well", make)
     assert done.returncode == 0, done.stderr
@@ -45,8 +46,12 @@ def test_checkpoints_groups_pipes_services_shadows_and_marked_outputs_work(well)
 
 def test_what_has_run_is_up_to_date(well):
     folder, base = well
-    again = run_file(folder, "well.smk", "--submitit-folder", str(base), "--dry-run", ODD=ODD)
+    again = run_file(folder, "well.smk", "--submitit-folder", str(base), "--dry-run", **VARIABLES)
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_the_way_in_which_software_is_deployed_reaches_the_job(well):
+    assert (well[0] / "modules").read_text().splitlines() == ["purge", "load tool/1.0"]
 
 
 def test_nothing_of_a_name_a_setting_or_a_variable_is_executed(well):

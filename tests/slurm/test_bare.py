@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm"), pytest.mark.
 PLUGIN = Path(__file__).parents[2] / "snakemake-executor-plugin-submitit"
 WORKFLOWS = PLUGIN / "tests" / "workflow"
 ODD = 'it\'s `touch EXECUTED` $(touch EXECUTED) "x" \\n'
+VARIABLES = {"ODD": ODD, "BASH_FUNC_module%%": '() { echo "$*" >> modules; }'}  # for a site's environment modules
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def run(programs, folder, workflow, *arguments):
     done = subprocess.run(
         [programs / "snakemake", "--executor", "submitit", *where, str(folder.parent / "base"), *waits, *arguments],
         cwd=folder.parent,
-        env={**kept, "PATH": f"{programs}:{os.environ['PATH']}", "ODD": ODD},
+        env={**kept, "PATH": f"{programs}:{os.environ['PATH']}", **VARIABLES},
         capture_output=True,
         text=True,
         timeout=280,
@@ -74,10 +75,11 @@ def test_checkpoints_groups_and_all_other_kinds_of_rules_run_and_then_nothing_is
     (folder / "in").mkdir(parents=True)
     for index in range(3000):
         (folder / "in" / f"{'x' * 80}{index}.txt").touch()
-    wanted = ("--default-resources", "mem_mb=600", "pack=4", "--group-components", "g=3")
+    wanted = ("--default-resources", "mem_mb=600", "pack=4", "--group-components", "g=3", "--sdm", "env-modules")
     told = run(programs, folder, "well.smk", "--set-resources", "retried:mem_mb=600", *wanted)
     assert "Finished jobid" in told
     assert (folder / "last.txt").read_text().split() == ["dir/1.part", "dir/2.part"]
+    assert (folder / "modules").read_text().splitlines() == ["purge", "load tool/1.0"]
     assert (folder / "served.txt").read_text() == "served\n"
     assert (folder / "retried.tries").read_text().split() == ["10", "20", "30"]
     assert not list(tmp_path.rglob("EXECUTED"))

@@ -14,7 +14,7 @@ wildcard_constraints:
 rule all:
     input:
         *("last.txt", "dir", "z (1).txt", "shadow.txt", "piped.txt", "run.txt", "background.txt", "many.txt"),
-        *("retried.txt", "resumed.txt", "served.txt"),
+        *("retried.txt", "resumed.txt", "served.txt", "software.txt"),
         expand("g{i}.txt", i=range(3)),
         f"{ODD}/b `touch EXECUTED` ü.txt",
         "it's $(touch EXECUTED).group",
@@ -97,6 +97,15 @@ rule client:
         "served.txt",
     shell:
         "cp {input} {output}"
+
+
+rule software:
+    output:
+        "software.txt",
+    envmodules:
+        "tool/1.0",
+    shell:
+        "touch {output}"
 
 
 rule grouped:

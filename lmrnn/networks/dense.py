@@ -64,8 +64,14 @@ def _unroll(
         f = _activate(z, network.nonlinearity)
         if f is not z:
             z.copy_(f)
-        torch.lerp(states[t], z, network.leak, out=states[t + 1])
-    return states, values
+        if network.leak == 1:
+            states[t + 1] = z
+        else:
+            torch.lerp(states[t], z, network.leak, out=states[t + 1])
+    # What grows after a trial's end may become infinite, which no factor of 0 takes out of a sum.
+    ended = (torch.arange(len(values), device=values.device)[:, None] >= batch.lengths)[..., None]
+    states[1:].masked_fill_(ended, 0)
+    return states, values.masked_fill_(ended, 0)
 
 
 def _deltas(network: LMRNN, values: Tensor, dstates: Tensor, weights: Tensor) -> Tensor:

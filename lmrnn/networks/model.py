@@ -171,7 +171,8 @@ def unroll(network: LMRNN, batch: Batch, initial_state: Tensor | None = None, no
     weights = network.recurrent_matrix().T  # (pre, post)
     state = drive.new_zeros(drive.shape[1:]) if initial_state is None else initial_state  # (B, N)
     states = []
-    for drive_now in drive:
+    for t, drive_now in enumerate(drive):
+        state = torch.where((t < batch.lengths)[:, None], state, 0)  # after a trial's end nothing grows without bound
         state = (1 - leak) * state + leak * activation(torch.addmm(drive_now, state, weights))
         states.append(state)
     return torch.stack(states)

@@ -13,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lmrnn.datasets.batches import Batch
+from lmrnn.datasets.batches import PADDING, Batch
 from lmrnn.errors import ConfigError
 from lmrnn.networks import (
     LMRNN,
@@ -178,6 +178,44 @@ def test_gradients_are_what_the_loss_does_when_a_weight_moves(name, nonlinearity
 
     values = [parameter.detach().clone().requires_grad_() for parameter in network.parameters()]
     assert torch.autograd.gradcheck(Loss.apply, values, eps=1e-6, atol=1e-7, fast_mode=False)
+
+
+@pytest.mark.parametrize("leak", [1.0, 0.8])
+@pytest.mark.parametrize("nonlinearity", ["relu", "softplus", "tanh"])
+@pytest.mark.parametrize("name", ["reference", "dense", pytest.param("kernel", marks=compiled)])
+def test_what_a_network_does_after_a_trials_end_reaches_neither_loss_nor_gradients(name, nonlinearity, leak):
+    """Each trial by itself, in float64 and without padding, says what they are; the padding alone would overflow."""
+    generator, lengths = torch.Generator().manual_seed(0), torch.tensor([60, 4, 3, 4])
+    options = {"nonlinearity": nonlinearity, "leak": leak, "initial_scale": 9.0, "generator": generator}
+    network = LMRNN(build_connectivity({"kind": "full"}, 64), 2, **options)
+    with torch.no_grad():
+        network.bias.fill_(-1.0)
+        network.rule.zero_()
+        network.readout *= 1e-3
+    padding = torch.arange(60)[:, None] >= lengths
+    observations = torch.rand(60, 4, 33, generator=generator)
+    observations[:, 0] = 0  # the long one is silent
+    if nonlinearity != "tanh":
+        observations[:, 1:] *= 30
+    if nonlinearity == "softplus":
+        network.bias.data[:] = -40.0
+    observations[padding] = 0
+    labels = torch.randint(0, 17, (60, 4), generator=generator).masked_fill(padding, PADDING)
+    rule, decision = torch.zeros((60, 4), dtype=torch.int64), torch.ones(4, dtype=torch.int64)
+    loss = get_path(name).loss_and_gradients(network, Batch(observations, rule, labels, lengths, decision)).item()
+    ours = {key: parameter.grad.double() for key, parameter in network.named_parameters()}
+    network.double()
+    expected, total = dict.fromkeys(ours, 0), 0
+    for one, length in enumerate(lengths.tolist()):
+        part = slice(0, length), slice(one, one + 1)
+        whole = torch.tensor([length]), torch.tensor([1])
+        alone = Batch(observations[part].double(), rule[part], labels[part].contiguous(), *whole)
+        total += get_path("reference").loss_and_gradients(network, alone).item() * length / int(lengths.sum())
+        for key, parameter in network.named_parameters():
+            expected[key] = expected[key] + parameter.grad * length / int(lengths.sum())
+    assert loss == pytest.approx(total, rel=1e-4)
+    for key, values in expected.items():
+        assert torch.linalg.norm(ours[key] - values) <= 5e-3 * torch.linalg.norm(values), key
 
 
 @pytest.mark.parametrize("name", FAST_PATHS)

@@ -113,6 +113,7 @@ def test_whoever_is_killed_every_cell_ends_once_with_the_undisturbed_bits(tmp_pa
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_two_hundred_are_killed(tmp_path, undisturbed):
     check_kills(tmp_path, undisturbed, 2 * KILLS, 1)
 

@@ -165,6 +165,20 @@ static Cursor forward_rows(Block *b, int64_t t, Cursor c, int64_t pairs, const R
     return after;
 }
 
+/* Trials that have ended share a vector with those that go on, and would grow there without bound, up to an infinity that
+ * no factor of 0 takes out of a sum: their states count as 0, and so do lanes without a trial. */
+static void clear_after_end(const Block *b, int64_t t, int64_t n0, int64_t n1) {
+    const int64_t last = (b->live[t] - 1) * LANES, running = trials_at(b, t) - last;
+    if (running >= LANES) return;
+    REAL *h = b->h + (t + 1) * b->stride + last, *slope = needs_slope(b->p) ? b->slope + t * b->stride + last : 0;
+    mask on;
+    for (int i = 0; i < LANES; i++) on[i] = i < running ? -1 : 0;
+    for (int64_t n = n0; n < n1; n++) {
+        store(h + n * b->width, keep(on, load(h + n * b->width)));
+        if (slope) store(slope + n * b->width, keep(on, load(slope + n * b->width)));
+    }
+}
+
 /* logits[c] = readout_bias[c] + sum over n of readout[c, n] h[n], six classes at a time; rows n0 to n1 of the sum. */
 INLINE void read_classes(const Block *b, const REAL *h, REAL *logits, int64_t n0, int64_t n1, int starts, int first,
                          const int vectors) {
@@ -209,6 +223,7 @@ static Cursor forward_strip(Block *b, int64_t t, Cursor c, int starts, int64_t b
     if (p->noise) transpose_in(b, (const REAL *)p->noise + t * p->batch * b->neurons, b->noise, n0, n1);
     if (!picks_rule(p)) update_base(b, t, n0, n1);
     c = forward_rows(b, t, c, (n1 - n0 + 1) / 2, b->drive + before - n0 * b->chunk_stride, b->noise - n0 * b->width);
+    clear_after_end(b, t, n0, n1);
     if (p->logits || p->gradients) read_rows(b, t, n0, n1, starts);
     return c;
 }

@@ -96,9 +96,9 @@ def train_command(arguments: argparse.Namespace) -> None:
     progress = sys.stderr.isatty() and not arguments.log
     if arguments.log:
         with logged(arguments.log) as log:
-            status = train_cell(cell.spec, config["results"], config["compute"], log)
+            status = train_cell(cell.spec, config, config["compute"], log)
     else:
-        status = train_cell(cell.spec, config["results"], config["compute"], sys.stdout, progress)
+        status = train_cell(cell.spec, config, config["compute"], sys.stdout, progress)
     print(f"{cell.path(config['results'])}: {status}")
 
 

@@ -8,16 +8,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from lmrnn import plugins
 from lmrnn.datasets import SPLITS, Dataset, DatasetSpec, generate_dataset, load_dataset
 from lmrnn.errors import DamagedFileError, UnwritableFileError
 from lmrnn.files.removal import remove_temporaries, set_aside
 from lmrnn.files.storage import lock
+from lmrnn.networks.masks import read_mask
 from lmrnn.study.cells import read_cell, write_cell
 from lmrnn.study.grid import Cell
 from lmrnn.study.old_names import take_over
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.state import Compute
 from lmrnn.training.train import train
+
+
+def get_to_know(request: Mapping[str, Any]) -> None:
+    """Read what a cell may need of its study's own: the files of `plugins`, and those of `masks`."""
+    for path in request["plugins"]:
+        plugins.load(path)
+    for path in request["masks"]:
+        read_mask(path)
 
 
 def ensure_datasets(

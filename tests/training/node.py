@@ -119,7 +119,7 @@ def main():
     status = 0
     try:
         with logged(sys.argv[3]) as log:
-            train_cell(study["cells"][int(sys.argv[2])], study["results"], study["compute"], log)
+            train_cell(study["cells"][int(sys.argv[2])], study, study["compute"], log)
     except SystemExit as end:
         status = end.code
     cpu, memory = (now - then for now, then in zip(used(), before, strict=True))

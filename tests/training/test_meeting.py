@@ -242,3 +242,20 @@ def test_a_lock_is_given_back_with_its_file():
             assert third
         os.close(old)
         assert not os.listdir(folder)
+
+
+def test_cells_with_a_task_and_a_mask_of_their_own_are_trained_together(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        'from lmrnn.tasks import own_task\nown_task("late", like="go", periods={"delay": 400})(None)\n'
+    )
+    np.save(tmp_path / "own.npy", np.eye(25))
+    grid = [
+        {"connectivity": ["autapse"], "tasks": [["late", "go"]], "trials_per_task": [8], "seed": [0]},
+        {"connectivity": [{"kind": "file", "path": str(tmp_path / "own.npy")}], "tasks": [["go", "late"]],
+         "trials_per_task": [8], "seed": [0]},
+    ]  # fmt: skip
+    short = {"steps": 10, "evaluate_every": 10}
+    node = Node(tmp_path / "node", plugins=[str(tmp_path / "mine.py")], grid=grid, training=short)
+    found = [said(process) for process in [node.start(number) for number in range(len(node.cells))]]
+    assert [each["status"] for each in found] == [0] * len(node.cells), found
+    assert sum(each["torch"] for each in found) == 1

@@ -28,7 +28,7 @@ from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.fleet.step import OutOfMemory
 from lmrnn.training.fleet.train import save, turn, welcome
 from lmrnn.training.interruption import StopRequest
-from lmrnn.training.run import claimed, ensure_datasets
+from lmrnn.training.run import claimed, ensure_datasets, get_to_know
 from lmrnn.training.state import FLEET, Compute, Training
 from lmrnn.training.train import threads
 
@@ -67,7 +67,8 @@ class _Leader:
     def __init__(self, device: Device, door: Reception, host: Host, stop: StopRequest) -> None:
         self.name, self.door, self.host, self.stop = device.name, door, host, stop
         self.device = torch.device("cuda" if device.visible else "cpu")
-        self.waiting: list[Guest] = [host]
+        self.waiting: list[Guest] = []
+        self.shapes: dict[Guest, Shape] = {}
         self.crews: dict[Shape, Crew] = {}
         self.guests: dict[Member, tuple[Guest, ExitStack]] = {}  # and what they hold: the files of their cells
         self.most: dict[Shape, int] = {}  # places, where more have turned out not to fit
@@ -76,8 +77,9 @@ class _Leader:
     def run(self) -> None:
         """Train until nobody is left, or until told to stop."""
         print(f"leads the cells that meet at {self.name}", file=self.host, flush=True)
+        self.waiting += filter(self._known, [self.host])
         while not self.stop.signal:
-            self.waiting += self.door.arrivals()
+            self.waiting += filter(self._known, self.door.arrivals())
             self._seat()
             for shape in list(self.crews):
                 self._turn(shape)
@@ -90,6 +92,17 @@ class _Leader:
             save(crew)
         for guest in self.waiting:
             self._never_began(guest)
+
+    def _known(self, guest: Guest) -> bool:
+        """Find a guest's shape; whether it has one."""
+        try:
+            get_to_know(guest.request)
+            spec = guest.request["spec"]
+            self.shapes[guest] = Shape.of(spec, len(Cell(spec).tasks))
+        except Exception as error:  # whatever it is, it is this cell's alone
+            guest.failed(error)
+            return False
+        return True
 
     def _never_began(self, guest: Guest) -> None:
         if guest.stop:
@@ -116,7 +129,7 @@ class _Leader:
             self._never_began(guest)
         groups: dict[Shape, list[Guest]] = {}
         for guest in self.waiting:
-            groups.setdefault(_shape_of(guest), []).append(guest)
+            groups.setdefault(self.shapes[guest], []).append(guest)
         for shape, guests in groups.items():
             have = len(self.crews[shape].members) if shape in self.crews else 0
             places = self._places(shape, have + len(guests), guests[0])
@@ -154,7 +167,7 @@ class _Leader:
     def _make_room(self, shape: Shape, error: Exception) -> None:
         """There was too little memory: all of a crew begin again from where they were saved, in fewer places."""
         crew = self.crews.pop(shape, None)
-        members = [member for member in self.guests if Shape.of(member.training.spec, shape.tasks) == shape]
+        members = [member for member, (guest, _) in self.guests.items() if self.shapes[guest] == shape]
         places = crew.places.size if crew else len(members)
         for member in members:
             if places == 1:
@@ -247,11 +260,6 @@ class _Shelf:
         if (found := self._there.get(path)) is None:
             found = self._there[path] = load_dataset(path, spec)
         return found
-
-
-def _shape_of(guest: Guest) -> Shape:
-    spec = guest.request["spec"]
-    return Shape.of(spec, len(Cell(spec).tasks))
 
 
 def free_memory(device: torch.device) -> float:

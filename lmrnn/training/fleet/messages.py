@@ -1,6 +1,7 @@
 """What a leader and those who wait tell each other: JSON objects, one a packet.
 
-A request has the cell's `spec`, its `results` and its `compute`; ``{"stop": signal}`` may follow. A leader answers
+A request has the cell's `spec`, `compute` and `results`, and the files of its study's `plugins` and `masks`;
+``{"stop": signal}`` may follow. A leader answers
 ``{"say": line}`` and ``{"record": event, "fields": ...}`` for the cell's log, and at last ``{"status": ...}`` or
 ``{"error": kind, "arguments": [...]}``.
 """

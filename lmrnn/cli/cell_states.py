@@ -34,24 +34,12 @@ STATES = ("done", "diverged", "running", "waiting", "failed", "stopped", "missin
 
 @dataclass(frozen=True)
 class CellState:
-    """What is known of one cell.
+    """What is known of one cell: its state, one of `STATES` (``stopped`` has a saved state and goes on with the next
+    run), why it failed, and the log to read more in.
 
-    Parameters
-    ----------
-    cell : Cell
-        The cell.
-    state : str
-        One of `STATES`; ``stopped`` has a saved state and goes on with the next run.
-    reason : str
-        Why it failed.
-    log : str
-        Where to read more about it.
-    seconds : float
-        What it took, where it is done; what it will take at its present pace, where it runs; 0 where nobody knows.
-    left : float
-        Seconds that it will still run; 0 where nobody knows.
-    task : str
-        Folder with the pickles and the log of the task in which it failed.
+    `seconds` are what it took, where it is done, and what it will take at its present pace, where it runs; `left` those
+    that it will still run; both 0 where nobody knows. `task` is the folder with the pickles and the log of the task in
+    which it failed.
     """
 
     cell: Cell
@@ -65,15 +53,7 @@ class CellState:
 
 @dataclass(frozen=True)
 class Failure:
-    """Something other than a cell that failed.
-
-    Parameters
-    ----------
-    name : str
-        Its file.
-    reason, log, task : str
-        As for `CellState`.
-    """
+    """Something other than a cell that failed: its file, and reason, log and task as for `CellState`."""
 
     name: str
     reason: str
@@ -82,14 +62,8 @@ class Failure:
 
 
 class Reader:
-    """Reads states again and again; a finished file is opened only once.
-
-    Parameters
-    ----------
-    results : Path or str
-        Folder of results.
-    folder : Path or str
-        Folder of the dispatch's ledger.
+    """Reads states from a folder of results and that of the dispatch's ledger, again and again; a finished file is
+    opened only once.
     """
 
     def __init__(self, results: Path | str, folder: Path | str = DEFAULT_FOLDER) -> None:
@@ -97,18 +71,7 @@ class Reader:
         self._finished: dict[tuple[Path, int, int], CellState] = {}
 
     def states(self, cells: Iterable[Cell]) -> list[CellState]:
-        """State of every cell.
-
-        Parameters
-        ----------
-        cells : iterable of Cell
-            The study's.
-
-        Returns
-        -------
-        list of CellState
-            In their order.
-        """
+        """State of every cell, in their order."""
         entries, _ = self.ledger.replay()
         return [self._state(cell, entries.get(os.path.abspath(cell.path(self.results)))) for cell in cells]
 
@@ -149,19 +112,8 @@ class Reader:
         return str(folder) if folder.is_dir() else ""
 
     def other_failures(self, cells: Iterable[Cell], study: str) -> list[Failure]:
-        """What else of a study has failed, according to the ledger: its datasets, tables and figures.
-
-        Parameters
-        ----------
-        cells : iterable of Cell
-            The study's.
-        study : str
-            Its name.
-
-        Returns
-        -------
-        list of Failure
-            In the order of their submission.
+        """What else of a study has failed, according to the ledger: its datasets, tables and figures, in the order of
+        their submission.
         """
         datasets = {os.path.abspath(cell.dataset_path(self.results, split)) for cell in cells for split in SPLITS}
         failed = []

@@ -121,13 +121,7 @@ def analyse_command(arguments: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Parser of the whole command line.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        Each sub-command stores its function as ``run``.
-    """
+    """Parser of the whole command line; each sub-command stores its function as ``run``."""
     parser = Parser(prog="lmrnn", description="Locality-masked RNNs on the Mod-Cog battery.")
     parser.add_argument("--version", action="version", version=f"lmrnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -169,17 +163,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point of the command `lmrnn`.
-
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments; those of the process by default.
-
-    Returns
-    -------
-    int
-        Exit status 0; others leave as SystemExit.
+    """Entry point of the command `lmrnn`, with the process's own arguments by default: exit status 0; others leave as
+    SystemExit.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `lmrnn tasks | head` ends quietly
     secure_streams()

@@ -16,32 +16,15 @@ _MEASURED_TRIALS = 8
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that a kind of cell takes.
-
-    Parameters
-    ----------
-    step : float
-        One training step, seconds.
-    trial : float
-        Evaluation of one trial, seconds.
-    """
+    """Seconds that a kind of cell takes: for one training step, and for the evaluation of one trial."""
 
     step: float
     trial: float = 0.0
 
 
 def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
-    """Measure a kind of cell by training it for a few steps on this machine.
-
-    Parameters
-    ----------
-    compute : mapping
-        Section ``compute`` of the configuration.
-
-    Returns
-    -------
-    callable
-        Gives the cost of a cell's kind; takes a second or a few.
+    """Function that measures a kind of cell by training it for a few steps on this machine, with the section
+    ``compute`` of the configuration; it takes a second or a few.
     """
 
     def measure(cell: Cell) -> Cost:

@@ -27,18 +27,7 @@ _MEANINGS = {
 
 
 def table(states: Sequence[CellState]) -> str:
-    """Counts per connectivity and size.
-
-    Parameters
-    ----------
-    states : sequence of CellState
-        From `Reader.states`.
-
-    Returns
-    -------
-    str
-        One line per connectivity, tasks and trials per task, and a last one for all.
-    """
+    """Counts per connectivity and size: one line per connectivity, tasks and trials per task, and a last one for all."""
     groups: dict[tuple[str, int, int], list[CellState]] = {}
     for one in states:
         spec = one.cell.spec
@@ -54,18 +43,7 @@ def table(states: Sequence[CellState]) -> str:
 
 
 def legend(states: Iterable[CellState]) -> str:
-    """What the less obvious columns mean, where they are not empty.
-
-    Parameters
-    ----------
-    states : iterable of CellState
-        From `Reader.states`.
-
-    Returns
-    -------
-    str
-        One line per state; empty if there is nothing to explain.
-    """
+    """What the less obvious columns mean, where they are not empty: one line per state."""
     there = {one.state for one in states}
     return "\n".join(f"{state:<9} {meaning}" for state, meaning in _MEANINGS.items() if state in there)
 
@@ -93,20 +71,7 @@ def _time_left(group: Sequence[CellState], overall: float) -> str:
 
 
 def failures(states: Iterable[CellState], others: Iterable[Failure] = ()) -> str:
-    """What failed, with reason and log.
-
-    Parameters
-    ----------
-    states : iterable of CellState
-        From `Reader.states`.
-    others : iterable of Failure
-        From `Reader.other_failures`.
-
-    Returns
-    -------
-    str
-        A few lines each; empty if nothing failed.
-    """
+    """What failed, with reason and log, a few lines each; empty if nothing failed."""
     ended = [one for one in states if one.state == "failed" or (one.state == "stopped" and one.reason)]
     told = [(one.state, Failure(one.cell.stem, one.reason, one.log, one.task)) for one in ended]
     lines = []
@@ -118,13 +83,7 @@ def failures(states: Iterable[CellState], others: Iterable[Failure] = ()) -> str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``lmrnn status``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Gets them, beside the study's configuration.
-    """
+    """Options of ``lmrnn status``, beside the study's configuration."""
     parser.add_argument("--watch", action="store_true", help="refresh until interrupted")
     parser.add_argument("--interval", type=positive, default=5.0, help="seconds between two looks (5)")
     parser.add_argument("--ledger", default=str(DEFAULT_FOLDER), help=f"the dispatch's folder ({DEFAULT_FOLDER})")

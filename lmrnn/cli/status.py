@@ -27,7 +27,7 @@ _MEANINGS = {
 
 
 def table(states: Sequence[CellState]) -> str:
-    """Counts per connectivity and size: one line per connectivity, tasks and trials per task, and a last one for all."""
+    """Counts per connectivity and size: one line per connectivity, tasks and trials a task, and one for all."""
     groups: dict[tuple[str, int, int], list[CellState]] = {}
     for one in states:
         spec = one.cell.spec

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from lmrnn.datasets.batches import TrialTensors, padded_batch
-from lmrnn.networks import LMRNN, Connectivity, choose_path, connectivity_label, get_path
-from lmrnn.seeds import stream, torch_seed
-from lmrnn.study.cells import CellResult
-from lmrnn.tasks import Task, Trials, draw, names_of, render
+from lmrnn.networks import LMRNN, choose_path, get_path
+from lmrnn.seeds import stream
+from lmrnn.tasks import Task, Trials, draw, render
 
 
 @dataclass(frozen=True)
@@ -37,21 +36,6 @@ class Run:
     def time(self) -> np.ndarray:
         """(S,) time step of each row within its trial."""
         return np.arange(len(self.states)) - self.trials.start[self.trial]
-
-
-def restore_network(result: CellResult) -> LMRNN:
-    """The trained network of a cell, on the CPU; KeyError when the result was read without its weights."""
-    spec = result.spec
-    settings = dict(spec["network"])
-    del settings["neurons"]  # the network's own number may be another
-    pairs = result.weights["post"], result.weights["pre"]
-    connectivity = Connectivity(len(result.weights["bias"]), *pairs, connectivity_label(spec["connectivity"]))
-    generator = torch.Generator().manual_seed(torch_seed(spec["seed"], "initialisation"))  # signs and masks are drawn
-    network = LMRNN(connectivity, len(names_of(spec)), generator=generator, **settings)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.copy_(torch.from_numpy(np.asarray(result.weights[name])))
-    return network
 
 
 def run_task(network: LMRNN, task: Task, rule: int, spec: dict, trials: int, seed: int = 0) -> Run:

@@ -11,11 +11,11 @@ import pandas as pd
 from lmrnn.analysis import TABLES
 from lmrnn.analysis.ring import Rotation
 from lmrnn.analysis.rotation import rotations
-from lmrnn.analysis.runs import restore_network
 from lmrnn.analysis.units import unit_tables
 from lmrnn.curves.comparison import best_network, prepare
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import task_count
+from lmrnn.training.state import restore_network
 
 # Controls of the curves alone: looked into only where a study has no other networks.
 _ASIDE = ("small_world", "ring", "full_matched")

@@ -117,6 +117,8 @@ def prune_command(arguments: argparse.Namespace) -> None:
     files = asked.unasked
     for path in files:
         print(_prune(path, chosen.layout, arguments))
+        if (end := chosen.layout.end(str(path.relative_to(chosen.layout.cells).with_suffix("")))).exists():
+            print(_prune(end, chosen.layout, arguments))
     print(f"{len(files)} cell files that none of {asked.names} asks for", end="")
     print("" if arguments.yes or not files else "; `lmrnn prune --yes` moves them to the trash")
 

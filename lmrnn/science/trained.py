@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lmrnn.analysis.runs import Run, restore_network, run_trials
+from lmrnn.analysis.runs import Run, run_trials
 from lmrnn.datasets import Dataset, generate
 from lmrnn.errors import ConfigError
 from lmrnn.networks import LMRNN
@@ -21,6 +21,7 @@ from lmrnn.study.cells import CellResult, read_cell
 from lmrnn.study.grid import Cell
 from lmrnn.tasks import Task, Trials, add_noise, battery_of, names_of, parse, period_names, render
 from lmrnn.training.evaluation import evaluate
+from lmrnn.training.state import restore_network
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class CellResult:
     ``task_decision_accuracy``, (K, tasks). `test` holds the four measures on the test set, each (tasks,), and under
     names that begin with ``at_best_`` those with the weights of the best validation, if they were known. `weights` are
     the trained parameters by name and the synapses ``pre`` and ``post``, (E,). `provenance`: versions, host, path of
-    the recurrence, restarts, seconds, memory.
+    the recurrence, restarts, seconds, memory. `end`, not part of the file, is the state that a training of more steps
+    goes on from, where one has just ended (`lmrnn.training.again`).
     """
 
     spec: dict[str, Any]
@@ -50,6 +51,7 @@ class CellResult:
     test: dict[str, np.ndarray]
     weights: dict[str, np.ndarray] = field(repr=False)
     provenance: dict[str, Any]
+    end: Any = field(default=None, repr=False, compare=False)
 
 
 def canonical_json(value: object) -> str:

@@ -11,7 +11,7 @@ from lmrnn.files.removal import TRASH
 STUDY_FILE = "study.json"
 _CHECKPOINTS = "checkpoints"
 # folders of results/ that belong to all studies, so that no study can have such a name
-SHARED = ("datasets", "cells", _CHECKPOINTS, "logs", "benchmarks", "trash")
+SHARED = ("datasets", "cells", _CHECKPOINTS, "ends", "logs", "benchmarks", "trash")
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,10 @@ class Layout:
     def checkpoint(self, stem: str) -> Path:
         """A cell's saved state; apart from the results, because Snakemake removes outputs of failed jobs."""
         return self.results / _CHECKPOINTS / f"{stem}.h5"
+
+    def end(self, stem: str) -> Path:
+        """A cell's state at the end of its training, from which one of more steps goes on."""
+        return self.results / "ends" / f"{stem}.h5"
 
     def lock(self, stem: str) -> Path:
         """Held by the process that is at work on a cell."""

@@ -132,17 +132,17 @@ def _check_names(folder: Path, cells: Iterable[Cell]) -> None:
         raise UnwritableFileError(folder, what, "Choose shorter names in the configuration")
 
 
-def check_disk(cells: Iterable[Cell], results: Path | str, at_once: int = 1) -> None:
+def check_disk(cells: Iterable[Cell], results: Path | str, at_once: int = 1, ends: bool = False) -> None:
     """Refuse to start when what is still to be written does not fit on the disk, by ResourceError with the numbers.
 
     Counted are the datasets that are missing, the files of `cells`, all of them missing, and the checkpoints of as many
-    of them as are trained `at_once`.
+    of them as are trained `at_once`; where `ends` are kept, one of each cell besides.
     """
     cells, results = list(cells), Path(results)
     specs = {cell.dataset_path(results, split): cell.dataset(split) for cell in cells for split in SPLITS}
     datasets = sum(dataset_bytes(spec) for path, spec in specs.items() if not path.exists())
     sizes = [cell_bytes(cell.spec) for cell in cells]
-    files = sum(file for file, _ in sizes)
+    files = sum(file + checkpoint * ends for file, checkpoint in sizes)
     checkpoints = _CHECKPOINTS * sum(sorted((size for _, size in sizes), reverse=True)[:at_once])
     needed, folder = datasets + files + checkpoints, _existing(results)
     free = shutil.disk_usage(folder).free
@@ -186,7 +186,7 @@ def check_limits(cells: Iterable[Cell], study: Mapping[str, Any], local: bool, a
     missing = [cell for cell in cells if not cell.path(results).exists()]
     if missing:
         check_folder(results, missing, write=True)
-    checks = [lambda: check_disk(missing, results, at_once)]
+    checks = [lambda: check_disk(missing, results, at_once, study["compute"]["keep_end"])]
     if local:
         checks.append(lambda: check_memory(missing))
         checks.append(lambda: check_gpu(study["compute"]["device"] if missing else "cpu"))

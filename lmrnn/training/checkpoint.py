@@ -75,7 +75,7 @@ def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], Non
 def _usable(file: Path, spec: dict[str, Any], warn: Callable[[str], object]) -> Snapshot | None:
     """A checkpoint, if it is there and can be used; else it is set aside."""
     try:
-        return _read(file, spec) if file.exists() else None
+        return read(file, spec) if file.exists() else None
     except DamagedFileError as error:
         warn(f"warning: checkpoint not used: {error}. {_set_aside(file)}")
     return None
@@ -86,8 +86,8 @@ def _set_aside(file: Path) -> str:
     return f"What was there is now {removal.set_aside(file, Layout.around(file).results)}"
 
 
-def _read(path: Path, spec: dict[str, Any]) -> Snapshot:
-    """Read one checkpoint after checking it."""
+def read(path: Path, spec: dict[str, Any]) -> Snapshot:
+    """Read one checkpoint after checking it; raises `DamagedFileError`, `UnreadableFileError`."""
     do = "Training goes on from the checkpoint before it or, without one, from the start"
     with _unless_unreadable(), open_h5(path, "checkpoint", CHECKPOINT_SCHEMA, do, largest_bytes(spec)[1]) as file:
         arrays: dict[str, np.ndarray] = {}

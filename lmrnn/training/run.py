@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,10 +15,11 @@ from lmrnn.errors import DamagedFileError, UnwritableFileError
 from lmrnn.files.removal import remove_temporaries, set_aside
 from lmrnn.files.storage import lock
 from lmrnn.networks.masks import read_mask
-from lmrnn.study.cells import read_cell, write_cell
+from lmrnn.study.cells import CellResult, read_cell, write_cell
 from lmrnn.study.grid import Cell
 from lmrnn.study.old_names import take_over
 from lmrnn.training import checkpoint as checkpoints
+from lmrnn.training.again import go_on, keep_end, look_again
 from lmrnn.training.state import Compute
 from lmrnn.training.train import train
 
@@ -37,19 +39,25 @@ def ensure_datasets(
 
     Raises `DamagedFileError` when a file is there but not good.
     """
-    loaded = {}
-    for split in SPLITS:
-        spec = cell.dataset(split)
-        path = cell.dataset_path(results, split)
-        if not path.exists():
-            generate_dataset(spec, path)
-        loaded[split] = load(path, spec)
-    return loaded
+    return {split: ensure_dataset(cell, results, split, load) for split in SPLITS}
+
+
+def ensure_dataset(
+    cell: Cell, results: Path | str, split: str, load: Callable[[Path, DatasetSpec], Dataset] = load_dataset
+) -> Dataset:
+    """One of the cell's datasets in memory, as `ensure_datasets` has them."""
+    spec, path = cell.dataset(split), cell.dataset_path(results, split)
+    if not path.exists():
+        generate_dataset(spec, path)
+    return load(path, spec)
 
 
 @contextmanager
 def claimed(cell: Cell, results: Path | str, log: Any, waiting: Callable[[], object]) -> Iterator[str | None]:
     """Hold a cell's files for this process alone; gives its status where it is finished already, else None.
+
+    A cell whose weights a finished one has is finished by that, too; where one has its first steps, its checkpoint is
+    what that one ended with (`lmrnn.training.again`).
 
     Another process that holds them is waited for, after calling `waiting`. When the context ends well the cell's file
     is there, and what was kept on the way is removed.
@@ -58,7 +66,8 @@ def claimed(cell: Cell, results: Path | str, log: Any, waiting: Callable[[], obj
     with lock(checkpoint.with_suffix(".lock"), waiting=waiting):
         take_over([cell], results, log, held=True)
         remove_temporaries(path)
-        yield _finished(cell, path, results, log)
+        say = partial(print, file=log, flush=True)
+        yield _finished(cell, path, results, log) or _looked_again(cell, results, say)
         try:
             checkpoints.remove(checkpoint)
         except UnwritableFileError as error:  # the cell is finished all the same
@@ -84,9 +93,27 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
             settings = Compute.of(compute, progress)
             checkpoint = cell.checkpoint(results)
             result = train(cell.spec, data["train"], data["validation"], data["test"], checkpoint, log, settings)
-            write_cell(path, result)
+            keep(cell, results, result)
             finished = result.status
     return finished
+
+
+def keep(cell: Cell, results: Path | str, result: CellResult) -> None:
+    """Write a cell's file, and the state at its end where there is one."""
+    keep_end(cell, results, result)
+    write_cell(cell.path(results), result)
+
+
+def _looked_again(cell: Cell, results: Path | str, say: Callable[[str], object]) -> str | None:
+    """Status of a cell that is done by what a finished one has, or None."""
+    found = look_again(cell, results, partial(ensure_dataset, cell, results), say)
+    if found is not None:
+        keep(cell, results, found)
+        return found.status
+    checkpoint = cell.checkpoint(results)
+    if not (checkpoint.exists() or checkpoints.previous(checkpoint).exists()):
+        go_on(cell, results, say)
+    return None
 
 
 def _finished(cell: Cell, path: Path, results: Path | str, log: TextIO) -> str | None:

@@ -13,11 +13,12 @@ import torch
 
 from lmrnn.datasets.batches import PaddedBatches, StreamBatches, TrialTensors
 from lmrnn.errors import ConfigError, ResourceError
-from lmrnn.networks import LMRNN, PATHS, build_connectivity, choose_path, kernel
+from lmrnn.networks import LMRNN, PATHS, Connectivity, build_connectivity, choose_path, connectivity_label, kernel
 from lmrnn.seeds import torch_seed
-from lmrnn.study.cells import COLUMNS
+from lmrnn.study.cells import COLUMNS, CellResult
 from lmrnn.study.moments import evaluated_by, next_evaluation
 from lmrnn.study.since import with_defaults
+from lmrnn.tasks import names_of
 from lmrnn.training.penalties import make_penalties
 from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
 from lmrnn.training.rates import CONSTANT, recurrent_factors
@@ -42,8 +43,8 @@ class Compute:
 
     `threads` of torch; `device` ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one); `path` of the recurrence
     (`lmrnn.networks.paths`), ``auto``, or ``fleet`` for one of several that a fleet trains; whether the dense path on a
-    GPU replays its steps as `cuda_graphs`; seconds between two checkpoints; whether to draw a `progress` bar on the
-    terminal.
+    GPU replays its steps as `cuda_graphs`; seconds between two checkpoints; whether a result carries the state of its
+    end; whether to draw a `progress` bar on the terminal.
     """
 
     threads: int = 1
@@ -51,6 +52,7 @@ class Compute:
     path: str = "auto"
     cuda_graphs: bool = True
     checkpoint_seconds: float = 60.0
+    keep_end: bool = True
     progress: bool = False
 
     @classmethod
@@ -98,6 +100,7 @@ class Training:
         self.step, self.diverged = 0, False
         self.loss_sum, self.loss_count = 0.0, 0  # since the last evaluation
         self.history: dict[str, list] = {column: [] for column in COLUMNS}
+        self._sum_before, self._best_before = (0.0, 0), dict[str, torch.Tensor]()  # the last evaluation, for `end`
         self.best: dict[str, torch.Tensor] = {}  # weights by name at the best evaluation; empty where not known
         self.watch = Stopwatch()
         self.restarts, self.started, self.peak_memory_mb = 0, now(), 0.0
@@ -127,6 +130,7 @@ class Training:
     def keep_if_best(self) -> None:
         """Keep the weights, which were just evaluated, where no evaluation before was as good."""
         if self.best_step == self.step:
+            self._best_before = self.best
             self.best = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
 
     @contextmanager
@@ -156,6 +160,27 @@ class Training:
         values |= {"batches": self.batches.state(), "watch": vars(self.watch), "path": self.path}
         values["kernel_variant"] = self.kernel_variant
         return Snapshot(copy.deepcopy(values), arrays)
+
+    def note_evaluation(self, row: Mapping[str, Any]) -> None:
+        """Append a row to the history; the loss counts anew."""
+        for column, values in self.history.items():
+            values.append(row[column])
+        self._sum_before = self.loss_sum, self.loss_count
+        self.loss_sum, self.loss_count = 0.0, 0
+
+    def end(self) -> Snapshot:
+        """The state of a training that has ended, as one of more steps has it there: without the evaluation that only
+        the end called for.
+        """
+        found = self.snapshot()
+        if evaluated_by({**self.settings, "steps": self.step + 1}, self.step)[-1] == self.step:
+            return found
+        arrays = {name: one[:-1] if name.startswith("history/") else one for name, one in found.arrays.items()}
+        if self.best_step == self.step:
+            arrays = {name: one for name, one in arrays.items() if not name.startswith("best/")}
+            arrays |= {f"best/{name}": one.cpu().numpy().copy() for name, one in self._best_before.items()}
+        loss_sum, loss_count = self._sum_before
+        return Snapshot({**found.values, "loss_sum": loss_sum, "loss_count": loss_count}, arrays)
 
     def restore(self, snapshot: Snapshot) -> tuple[str, str | None]:
         """Bring a fresh training to the point of a snapshot; returns the path and the kernel's variant so far.
@@ -207,6 +232,21 @@ def _optimiser(network: LMRNN, settings: Mapping[str, Any]) -> Adam:
         neurons = torch.tensor(recurrent_factors(settings, network.connectivity.in_degree)).to(network.recurrent)
         factors[names.index("recurrent")] = neurons[network.post]
     return Adam(network.parameters(), settings["learning_rate"], factors)
+
+
+def restore_network(result: CellResult) -> LMRNN:
+    """The trained network of a cell, on the CPU; KeyError when the result was read without its weights."""
+    spec = result.spec
+    settings = dict(spec["network"])
+    del settings["neurons"]  # the network's own number may be another
+    pairs = result.weights["post"], result.weights["pre"]
+    connectivity = Connectivity(len(result.weights["bias"]), *pairs, connectivity_label(spec["connectivity"]))
+    generator = torch.Generator().manual_seed(torch_seed(spec["seed"], "initialisation"))  # signs and masks are drawn
+    network = LMRNN(connectivity, len(names_of(spec)), generator=generator, **settings)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(torch.from_numpy(np.asarray(result.weights[name])))
+    return network
 
 
 def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:

@@ -116,9 +116,7 @@ def validate(training: Training, measures: Measures | None = None) -> None:
         **measures.means(),
         "task_decision_accuracy": measures.decision_accuracy.tolist(),
     }
-    for column, values in training.history.items():
-        values.append(row[column])
-    training.loss_sum, training.loss_count = 0.0, 0
+    training.note_evaluation(row)
 
 
 def measures_at_best(training: Training, test: Measures, measure: Callable[[], Measures]) -> Measures | None:
@@ -170,7 +168,8 @@ def result(
     measures = {**test.per_task(), "always_fixate": fixate.decision_accuracy}
     if at_best is not None:
         measures |= {f"{AT_BEST}{name}": values for name, values in at_best.per_task().items()}
-    return CellResult(training.spec, status, history, measures, {**weights, **synapses}, origin)
+    end = training.end() if training.compute.keep_end else None
+    return CellResult(training.spec, status, history, measures, {**weights, **synapses}, origin, end)
 
 
 @contextmanager

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from lmrnn.analysis.rotation import rotations
-from lmrnn.analysis.runs import moments, restore_network, run_task
+from lmrnn.analysis.runs import moments, run_task
 from lmrnn.analysis.tables import analyse_study, choose_networks, summary
 from lmrnn.analysis.units import unit_tables
 from lmrnn.networks import LMRNN, build_connectivity
 from lmrnn.seeds import stream
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import parse, sample
+from lmrnn.training.state import restore_network
 from tests.drawing import beyond, draw_all, smallest_font
 from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, LOCAL5, cell, table_of
 

@@ -15,7 +15,7 @@ import torch
 
 from lmrnn.datasets import load_dataset
 from lmrnn.errors import Interrupted
-from lmrnn.study.cells import CellResult, write_cell
+from lmrnn.study.cells import CellResult
 from lmrnn.study.grid import Cell
 from lmrnn.study.requirements import longest_steps
 from lmrnn.training import checkpoint as checkpoints
@@ -28,7 +28,7 @@ from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.fleet.step import OutOfMemory
 from lmrnn.training.fleet.train import save, turn, welcome
 from lmrnn.training.interruption import StopRequest
-from lmrnn.training.run import claimed, ensure_datasets, get_to_know
+from lmrnn.training.run import claimed, ensure_datasets, get_to_know, keep
 from lmrnn.training.state import FLEET, Compute, Training
 from lmrnn.training.train import threads
 
@@ -216,7 +216,7 @@ class _Leader:
         self.waiting.remove(guest)
 
         def done(found: CellResult) -> None:
-            write_cell(cell.path(results), found)
+            keep(cell, results, found)
             self._release(member)
             guest.done(found.status)
 

@@ -1,0 +1,231 @@
+"""Looking again without training again: cells that differ only in how often and on how much they are looked at.
+
+What determines the weights at every step is a cell's `course`. A finished cell of the same course and as many steps
+has the weights that another asks for: tests are taken anew from them. One of fewer steps is where a longer training
+goes on, from the state that is kept in results/ends; bit for bit as if it had been longer from the start.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmrnn.datasets import Dataset
+from lmrnn.errors import FileError
+from lmrnn.files import removal
+from lmrnn.study.cells import AT_BEST, CellResult, canonical_json, read_cell
+from lmrnn.study.grid import Cell
+from lmrnn.study.layout import Layout
+from lmrnn.study.moments import evaluated_by
+from lmrnn.study.since import with_defaults
+from lmrnn.training import checkpoint as checkpoints
+from lmrnn.training.evaluation import Measures, always_fixate, evaluate
+from lmrnn.training.rates import CONSTANT, WARMUP
+from lmrnn.training.state import Snapshot, restore_network
+
+Say = Callable[[str], object]
+DataOf = Callable[[str], Dataset]  # of a split
+Rows = Mapping[str, np.ndarray]
+_LOOKED = ("test_trials", "validation_trials")
+_WHEN = ("evaluate_every", "evaluations")
+# schedules whose rate at a step does not depend on how many steps there are
+_OPEN_ENDED = (CONSTANT, WARMUP)
+
+
+def course(spec: Mapping[str, Any]) -> str:
+    """All of a cell's spec that determines its weights at every step, as canonical JSON: not on how many trials and
+    when it is looked at, and not how many steps it takes where the learning rate does not depend on their number.
+    """
+    length = ("steps",) if with_defaults(spec["training"])["schedule"] in _OPEN_ENDED else ()
+    training = {key: value for key, value in spec["training"].items() if key not in (*_WHEN, *length)}
+    return canonical_json({**{key: spec[key] for key in spec if key not in _LOOKED}, "training": training})
+
+
+def keep_end(cell: Cell, results: Path | str, result: CellResult) -> None:
+    """Keep the state at a training's end where it has one, for trainings of more steps and tests of other trials."""
+    path = Layout(results).end(cell.stem)
+    removal.remove_temporaries(path)
+    if result.end is not None:
+        checkpoints.save(path, result.spec, result.end)
+        removal.remove(checkpoints.previous(path))
+
+
+def look_again(cell: Cell, results: Path | str, data: DataOf, say: Say) -> CellResult | None:
+    """The cell's result from the weights of a finished cell of the same course; None where there is none.
+
+    `data` gives the cell's test and validation data. `say` is told what was taken from where, and what cannot be filled
+    in where a training is needed only because it is to be evaluated at other steps.
+    """
+    for path, found in _relatives(cell, results, say):
+        last, ended = int(found.history["step"][-1]), cell.spec["training"]["steps"]
+        if last != ended and not (found.status == "diverged" and last < ended):
+            continue
+        planned = evaluated_by(with_defaults(cell.spec["training"]), last)
+        history = rows_at(found.history, sorted({*planned, last}))
+        if history is None:
+            _say_missing(path, found.history["step"], planned, say)
+            continue
+        say(f"the weights are those of {path}: nothing to train, tests are taken anew")
+        return _looked_at(cell, path, read_cell(path), history, _best(results, path, found, say), data, say)
+    return None
+
+
+def go_on(cell: Cell, results: Path | str, say: Say) -> None:
+    """Where a finished cell of the same course has fewer steps, make its end this cell's checkpoint, which must not be
+    there yet: training then goes on from it.
+    """
+    settings = with_defaults(cell.spec["training"])
+    shorter = [
+        (path, found)
+        for path, found in _relatives(cell, results, say)
+        if found.status == "completed" and found.history["step"][-1] < settings["steps"]
+    ]
+    for path, found in sorted(shorter, key=lambda pair: -pair[1].history["step"][-1]):
+        if found.spec["validation_trials"] != cell.spec["validation_trials"]:
+            say(f"not continued from {path}: its course was measured on other validation trials")
+            continue
+        end = _end(results, path, found, say)
+        if end is None:
+            say(
+                f"not continued from {path}: the state at its end is not kept (an earlier version, or compute.keep_end)"
+            )
+            continue
+        state = _as_of(settings, end)
+        if state is None:
+            planned = evaluated_by(settings, end.values["step"])
+            _say_missing(path, end.arrays["history/step"], planned, say)
+            continue
+        say(f"goes on from the end of {path} at step {end.values['step']}: nothing before is trained again")
+        checkpoints.save(cell.checkpoint(results), cell.spec, state)
+        return
+
+
+def _relatives(cell: Cell, results: Path | str, say: Say) -> Iterator[tuple[Path, CellResult]]:
+    """Finished cells of the same course, without weights; those measured on the same validation trials come first."""
+    own, wanted, found = cell.path(results), course(cell.spec), []
+    for path in sorted(own.parent.glob(f"seed{cell.spec['seed']}-*.h5")):
+        if path == own:
+            continue
+        try:
+            result = read_cell(path, weights=False)
+        except FileError as error:
+            say(f"warning: not looked at for weights that this cell could share: {error}")
+            continue
+        if course(result.spec) == wanted:
+            found.append((path, result))
+    same = cell.spec["validation_trials"]
+    yield from sorted(found, key=lambda pair: pair[1].spec["validation_trials"] != same)
+
+
+def _say_missing(path: Path, have: Sequence[int] | np.ndarray, planned: Sequence[int], say: Say) -> None:
+    missing = sorted(set(planned) - set(np.asarray(have).tolist()))
+    some = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+    say(f"{path} has the same course, but was not evaluated at step {some}, and weights of then are not kept: "
+        "this cell is trained from the start")  # fmt: skip
+
+
+def rows_at(history: Rows, steps: Sequence[int]) -> dict[str, np.ndarray] | None:
+    """The rows of a history at some of its steps, the loss of each the mean over the steps since the row before; None
+    where it has no row at one of them.
+    """
+    have = history["step"].tolist()
+    if not set(steps) <= set(have):
+        return None
+    rows = [have.index(step) for step in steps]
+    taken = {name: values[rows] for name, values in history.items()}
+    for place, (before, row) in enumerate(itertools.pairwise(rows), 1):
+        if row > before + 1:
+            taken["loss"][place] = _loss_sum(history, before, row) / (have[row] - have[before])
+    return taken
+
+
+def _loss_sum(history: Rows, before: int, row: int) -> float:
+    """Sum of the losses of all steps between two rows of a history."""
+    return float(np.sum(history["loss"][before + 1 : row + 1] * np.diff(history["step"])[before:row]))
+
+
+def _end(results: Path | str, path: Path, found: CellResult, say: Say) -> Snapshot | None:
+    """The state at the end of the cell of a file, where it is kept."""
+    stem = str(path.relative_to(Layout(results).cells).with_suffix(""))
+    end = Layout(results).end(stem)
+    try:
+        return checkpoints.read(end, found.spec) if end.exists() else None
+    except FileError as error:
+        say(f"warning: the end of a training cannot be read: {error}")
+        return None
+
+
+def _as_of(settings: Mapping[str, Any], end: Snapshot) -> Snapshot | None:
+    """The state that a training of these settings has at the step of another's end; None where its course has gaps."""
+    history = {name.removeprefix("history/"): end.arrays[name] for name in end.arrays if name.startswith("history/")}
+    planned = evaluated_by(settings, end.values["step"])
+    taken = rows_at(history, planned)
+    if taken is None:
+        return None
+    arrays = {**end.arrays, **{f"history/{name}": values for name, values in taken.items()}}
+    have = history["step"].tolist()
+    if have[int(np.argmax(history["decision_accuracy"]))] not in planned:
+        arrays = {name: values for name, values in arrays.items() if not name.startswith("best/")}
+    skipped, last = have.index(planned[-1]), len(have) - 1
+    since = _loss_sum(history, skipped, last) if last > skipped else 0.0
+    count = end.values["step"] - planned[-1]
+    return Snapshot({**end.values, "loss_sum": since + end.values["loss_sum"], "loss_count": count}, arrays)
+
+
+def _best(results: Path | str, path: Path, found: CellResult, say: Say) -> dict[str, np.ndarray]:
+    """Weights of the best evaluation of a finished cell by name; empty where they are not kept."""
+    end = _end(results, path, found, say)
+    arrays = end.arrays if end is not None else {}
+    return {name.removeprefix("best/"): values for name, values in arrays.items() if name.startswith("best/")}
+
+
+def _looked_at(
+    cell: Cell,
+    path: Path,
+    found: CellResult,
+    history: dict[str, np.ndarray],
+    best: dict[str, np.ndarray],
+    data: DataOf,
+    say: Say,
+) -> CellResult:
+    """The result of a cell from the weights of another, with its tests and its last validation taken anew."""
+    before, now = found.spec["validation_trials"], cell.spec["validation_trials"]
+    best_step = _best_step(found.history)
+    network = restore_network(found)
+    if before != now:
+        _validate_last(history, evaluate(network, data("validation")))
+        say(f"validation before the last evaluation stays that on {before} trials a task: weights of then are not kept")
+    test_data = data("test")
+    measures, fixate = evaluate(network, test_data), always_fixate(test_data)
+    test = {**measures.per_task(), "always_fixate": fixate.decision_accuracy}
+    at_best = measures if _best_step(history) == history["step"][-1] else None
+    if at_best is None and best and _best_step(history) == best_step:
+        at_best = evaluate(restore_network(replace(found, weights={**found.weights, **best})), test_data)
+    if at_best is not None:
+        test |= {f"{AT_BEST}{name}": values for name, values in at_best.per_task().items()}
+    else:
+        say("tests with the weights of the best validation are left out: those weights are not kept")
+    origin = {
+        **found.provenance,
+        "always_fixate_step_accuracy": fixate.step_accuracy,
+        "always_fixate_decision_accuracy": float(fixate.decision_accuracy.mean()),
+        "weights_from": path.name,
+        "validation_trials_before_last": found.provenance.get("validation_trials_before_last", before),
+    }
+    return CellResult(cell.spec, found.status, history, test, found.weights, origin)
+
+
+def _best_step(history: Rows) -> int:
+    return int(history["step"][np.argmax(history["decision_accuracy"])])
+
+
+def _validate_last(history: dict[str, np.ndarray], measures: Measures) -> None:
+    """Put measures on other validation trials into the last row."""
+    for name, value in measures.means().items():
+        history[name][-1] = value
+    history["task_decision_accuracy"][-1] = measures.decision_accuracy

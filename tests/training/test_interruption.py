@@ -113,7 +113,7 @@ def newest(study):
     """What the newest checkpoint says, if there is a whole one; looks without touching it."""
     for path in (study.checkpoint, checkpoints.previous(study.checkpoint)):
         if path.exists():
-            return checkpoints._read(path, study.cell.spec).values
+            return checkpoints.read(path, study.cell.spec).values
     return None
 
 

@@ -1,0 +1,50 @@
+"""Random legal studies end well, and every number in their tables is that of a second, plain implementation."""
+
+import os
+
+import pytest
+
+from lmrnn.study.config import complete
+from tests.curves import plain
+from tests.random_studies import make_all, random_study, train_all
+
+STUDIES = 20
+MORE = int(os.environ.get("LMRNN_SOAK_STUDIES", "0"))
+
+
+def go_through(seed, results, dpi=None, most_figures=None):
+    """A random study from its configuration to its figures, and its tables held against the plain ones."""
+    config, cells = random_study(seed, results)
+    train_all(config, cells, seed)
+    study = make_all(config, cells, dpi, most_figures, seed)
+    known = [
+        plain.read(cell.path(results), *(cell.dataset_path(results, split) for split in ("train", "test")))
+        for cell in cells
+    ]
+    plain.settle(known, {**complete("network", {}), **complete("training", {})})
+    plain.compare(study.cells, ("file",), plain.cells_csv(known, [cell.hash for cell in cells]))
+    asked = {**config["curves"], "thresholds": [float(one) for one in config["curves"]["thresholds"]]}
+    made = {path.stem for path in study.curve("x").parent.glob("*.csv")}
+    assert made <= set(plain.TABLES), "a table that tests/curves/plain.py does not know yet"
+    for name in made:
+        make, keys = plain.TABLES[name]
+        plain.compare(study.curve(name), keys, make(known, asked))
+
+
+# every figure is drawn of some study; all of each by the long run
+@pytest.mark.parametrize("seed", range(STUDIES))
+def test_a_random_study_ends_well_and_its_tables_hold_what_its_cells_hold(seed, tmp_path):
+    go_through(seed, tmp_path / "results", dpi=50, most_figures=2)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not MORE, reason="started by `make soak`")
+def test_many_random_studies_end_well_and_their_tables_hold_what_their_cells_hold(tmp_path):
+    failed = []
+    for seed in range(STUDIES, STUDIES + MORE):
+        try:
+            go_through(seed, tmp_path / str(seed))
+        except Exception as error:  # the others are looked at, too
+            failed.append(f"seed {seed}: {type(error).__name__}: {error}")
+    assert not failed, "\n".join(failed)

@@ -7,12 +7,15 @@ own best learning rate, chosen on validation data only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from lmrnn.curves.identity import identity, panel_settings, told_apart, without
+from lmrnn.tasks import battery_of
+from lmrnn.tasks.observer import ideal_accuracy
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
@@ -32,6 +35,7 @@ _NAMES = {
     "network_neurons": "N = {}",
     "steps": "{:,} steps",
 }
+_IDEAL_TRIALS = 4000  # a Monte Carlo error of .003 at most, in a fourth of a second or less for each base
 _LONGEST_BATTERY = 30  # characters up to which the tasks of a battery are named one by one
 
 
@@ -48,7 +52,7 @@ def prepare(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
         raise ValueError(f"{len(table)} rows of cells, but {len(results)} results")
     runs = table.reset_index(drop=True).copy()
     connectivities = [result.spec["connectivity"] for result in results]
-    panels = [panel_settings(result) for result in results]
+    panels = [panel_settings(result.spec) for result in results]
     families = [without(panel, "trials_per_task") for panel in panels]
     runs["learning_rate"] = [result.spec["training"]["learning_rate"] for result in results]
     runs["network_neurons"] = [result.spec["network"]["neurons"] for result in results]
@@ -130,6 +134,21 @@ def always_fixate(cells: Sequence[CellResult]) -> np.ndarray:
     It depends on the test set only, which all cells of a panel share.
     """
     return next((one.test["always_fixate"] for one in cells if "always_fixate" in one.test), np.full(1, np.nan))
+
+
+def ideal_observer(cells: Sequence[CellResult]) -> np.ndarray:
+    """Decision accuracy of the ideal observer on each test task (`lmrnn.tasks.observer`), (tasks,), NaN where unknown.
+
+    It depends on the tasks alone, which all cells of a panel share. The movement of an answer makes no difference, so
+    that each base is computed once.
+    """
+    spec = cells[0].spec
+    tasks = battery_of(spec)
+    bases = {task.base: replace(task, name=task.base, int_sign=0, seq_sign=0) for task in tasks}
+    known = {
+        base: ideal_accuracy(task, spec["dt"], spec["definition"], _IDEAL_TRIALS)[0] for base, task in bases.items()
+    }
+    return np.array([known[task.base] for task in tasks])
 
 
 def best_rates(runs: pd.DataFrame) -> pd.DataFrame:

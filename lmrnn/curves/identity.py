@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from lmrnn.study.cells import CellResult, canonical_json
+from lmrnn.study.cells import canonical_json
 
 # in which cells of one panel may differ: what is compared, and the seeds over which is averaged
 _COMPARED = ("connectivity", "seed", "data_seed", "version")
@@ -21,10 +21,10 @@ def identity(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
-def panel_settings(result: CellResult) -> dict[str, Any]:
+def panel_settings(spec: Mapping[str, Any]) -> dict[str, Any]:
     """All that the cells of a panel share: a cell's spec without connectivity, learning rate and seeds."""
-    shared = {key: value for key, value in result.spec.items() if key not in _COMPARED}
-    training = {key: value for key, value in result.spec["training"].items() if key != "learning_rate"}
+    shared = {key: value for key, value in spec.items() if key not in _COMPARED}
+    training = {key: value for key, value in spec["training"].items() if key != "learning_rate"}
     return {**shared, "training": training}
 
 

@@ -24,6 +24,7 @@ from lmrnn.curves.comparison import (
     choose_rate,
     course,
     groups_at_best,
+    ideal_observer,
     prepare,
     restricted,
 )
@@ -90,7 +91,8 @@ def training_speed(sweep: Sweep) -> pd.DataFrame:
     """Validation decision accuracy against steps, trials seen and training seconds.
 
     One row per panel, connectivity and evaluation: step, trials and training_seconds (mean over seeds),
-    decision_accuracy (mean over seeds) with its bootstrap 95% interval low, high, and the always-fixate baseline.
+    decision_accuracy (mean over seeds) with its bootstrap 95% interval low, high; always_fixate and ideal, what
+    always fixating and the ideal observer reach.
     """
     steps_of = {
         panel: np.unique(np.concatenate([sweep.results[i].history["step"] for i in group.index]))
@@ -110,7 +112,7 @@ def training_speed(sweep: Sweep) -> pd.DataFrame:
                 name: np.mean([course(result, name, steps) for result in cells], axis=0)
                 for name in ("trials", "training_seconds")
             },
-            **{"decision_accuracy": mean, "low": low, "high": high, "always_fixate": _baseline(cells)},
+            **{"decision_accuracy": mean, "low": low, "high": high, **_references(cells)},
         }
         rows.append(_led(lead, measured))
     return pd.concat(rows, ignore_index=True)
@@ -122,9 +124,9 @@ def _led(lead: dict, measured: dict) -> pd.DataFrame:
     return pd.DataFrame({**{name: value for name, value in lead.items() if name not in ids}, **measured, **ids})
 
 
-def _baseline(cells: Sequence[CellResult]) -> float:
-    """Decision accuracy of always answering fixate, mean over tasks; NaN where no cell recorded it."""
-    return float(np.mean(always_fixate(cells)))
+def _references(cells: Sequence[CellResult]) -> dict[str, float]:
+    """Decision accuracy of always answering fixate and of the ideal observer, mean over tasks; NaN where unknown."""
+    return {"always_fixate": float(np.mean(always_fixate(cells))), "ideal": float(np.mean(ideal_observer(cells)))}
 
 
 def threshold_times(runs: pd.DataFrame, results: Sequence[CellResult], thresholds: Sequence[float]) -> pd.DataFrame:
@@ -208,13 +210,14 @@ def data_efficiency(sweep: Sweep) -> pd.DataFrame:
     """Test decision accuracy against training trials per task.
 
     One row per panel (which fixes the data size) and connectivity: test_decision_accuracy, mean over seeds, with its
-    bootstrap 95% interval low, high. The rate is chosen for each data size; a diverged cell counts as 0.
+    bootstrap 95% interval low, high; always_fixate, ideal. The rate is chosen for each data size; a diverged cell
+    counts as 0.
     """
     rows = []
     for lead, group in groups_at_best(sweep.runs, sweep.best, _PANEL):
         mean, low, high = mean_interval(group["final_test"].to_numpy(), sweep.bootstrap)
         measured = {"test_decision_accuracy": [float(mean)], "low": [float(low)], "high": [float(high)]}
-        rows.append(_led(lead, {**measured, "always_fixate": _baseline([sweep.results[i] for i in group["cell"]])}))
+        rows.append(_led(lead, {**measured, **_references([sweep.results[i] for i in group["cell"]])}))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -286,7 +289,7 @@ def task_accuracy(sweep: Sweep) -> pd.DataFrame:
     """Test decision accuracy of every task, each connectivity at its best rate.
 
     One row per panel, connectivity and task: task (name), position (rule channel), mean over seeds of
-    test_decision_accuracy, always_fixate, test_in_training (share of the test trials that were trained on).
+    test_decision_accuracy, always_fixate, ideal (of the ideal observer).
     """
     rows = []
     for lead, group in groups_at_best(sweep.runs, sweep.best, _PANEL):
@@ -294,7 +297,8 @@ def task_accuracy(sweep: Sweep) -> pd.DataFrame:
         tasks = names_of(cells[0].spec)
         known = [r.test["decision_accuracy"] if r.status == "completed" else np.zeros(len(tasks)) for r in cells]
         columns = {"task": tasks, "position": range(len(tasks)), "test_decision_accuracy": np.mean(known, axis=0)}
-        rows.append(_led(lead, {**columns, "always_fixate": np.resize(always_fixate(cells), len(tasks))}))
+        references = {"always_fixate": np.resize(always_fixate(cells), len(tasks)), "ideal": ideal_observer(cells)}
+        rows.append(_led(lead, {**columns, **references}))
     return pd.concat(rows, ignore_index=True)
 
 

@@ -23,7 +23,7 @@ from lmrnn.figures.style import (
     styles_of,
     title,
 )
-from lmrnn.figures.text import describe, error_bars, percent, seeds_text, short_number
+from lmrnn.figures.text import describe, error_bars, in_lines, percent, seeds_text, short_number
 
 _RATE_NOTE = (
     "each connectivity at its best learning rate (in the legend; * = smallest or largest tried): "
@@ -141,7 +141,7 @@ def _draw_efficiency(axes: Axes, part: pd.DataFrame, styles: dict[str, Style]) -
             marker=style.marker,
             color=style.colour,
             elinewidth=0.8,
-            label=f"{first['connectivity']} ({percent(first['density'])}), n={line['seeds'].min()}{lost}",
+            label=in_lines(f"{first['connectivity']} ({percent(first['density'])}), n={line['seeds'].min()}{lost}"),
         )
     draw_references(axes, part)
     axes.set_xscale("log")

@@ -63,7 +63,7 @@ def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> ScalarMappa
         part.pivot(index="threshold", columns="learning_rate", values=name).reindex_like(grid)
         for name in ("bound", "cells")
     )
-    bounds = bounds.fillna("")
+    bounds = bounds.astype(object).fillna("")  # a column without any bound was read as one of numbers
     with np.errstate(divide="ignore"):  # one of the two may be there before its first step
         logarithms = np.log2(grid.to_numpy(dtype=float))
     image = axes.imshow(

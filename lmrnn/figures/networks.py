@@ -84,13 +84,12 @@ def tuning(table: pd.DataFrame, units: pd.DataFrame, stem: Path | str, palette: 
         for axes, (network, part) in zip(panels, networks, strict=True):
             order = units[(units["connectivity_id"] == network) & units["active"]].sort_values(["cluster", "unit"])
             grid = part.pivot_table(index="task", columns="unit", values="variance", sort=False, aggfunc="first")
-            image = axes.imshow(
-                grid[order["unit"]], cmap="cividis", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
-            )
+            shown = grid[order["unit"]] if len(order) else np.full((len(tasks), 1), np.nan)  # none: blank
+            image = axes.imshow(shown, cmap="cividis", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
             for edge in np.flatnonzero(np.diff(order["cluster"])) + 0.5:
                 axes.axvline(edge, color="w", linewidth=0.5)
             title(axes, str(part["connectivity"].iloc[0]), 24)
-            axes.set_xlabel("active unit, by cluster")
+            axes.set_xlabel("active unit, by cluster" if len(order) else "no active unit")
             axes.set_yticks(*_task_ticks(tasks))
         figure.colorbar(image, ax=list(panels), label="normalised task variance", shrink=0.8, aspect=30)
         note(figure, f"one network each ({_seeds(table)}); white lines between clusters")

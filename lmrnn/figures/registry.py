@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from lmrnn.curves.identity import panel_settings, without
 from lmrnn.curves.maps import near_in_synapses
 from lmrnn.networks import network_size
+from lmrnn.study.cells import canonical_json
 from lmrnn.study.grid import Cell
 from lmrnn.tasks import battery
 
@@ -27,28 +29,60 @@ def _always(cells: Sequence[Cell]) -> bool:
 
 
 def _several_sizes(cells: Sequence[Cell]) -> bool:
-    return len({cell.spec["trials_per_task"] for cell in cells}) > 1
+    """Whether some network was trained on several data sizes, all else being equal."""
+    sizes: dict[str, set[int]] = {}
+    for cell in cells:
+        spec = cell.spec
+        key = canonical_json([without(panel_settings(spec), "trials_per_task"), spec["connectivity"], spec["seed"]])
+        sizes.setdefault(key, set()).add(spec["trials_per_task"])
+    return any(len(known) > 1 for known in sizes.values())
+
+
+def _of_largest_size(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells of the largest data size among those that differ in nothing else that panels are told apart by."""
+    families = [canonical_json(without(panel_settings(cell.spec), "trials_per_task")) for cell in cells]
+    largest: dict[str, int] = {}
+    for family, cell in zip(families, cells, strict=True):
+        largest[family] = max(largest.get(family, 0), cell.spec["trials_per_task"])
+    pairs = zip(families, cells, strict=True)
+    return [cell for family, cell in pairs if cell.spec["trials_per_task"] == largest[family]]
 
 
 def _local_and_full_at_one_rate(cells: Sequence[Cell]) -> bool:
-    rates: dict[str, set[float]] = {"local": set(), "full": set()}
-    for cell in cells:
-        kind = cell.spec["connectivity"]["kind"]
-        if kind in rates:
-            rates[kind].add(cell.spec["training"]["learning_rate"])
-    return bool(rates["local"] & rates["full"])
+    """Whether some local and some full network differ in nothing else, the seed included."""
+    kinds: dict[str, set[str]] = {}
+    for cell in _of_largest_size(cells):
+        spec = cell.spec
+        key = canonical_json([panel_settings(spec), spec["training"]["learning_rate"], spec["seed"]])
+        kinds.setdefault(key, set()).add(spec["connectivity"]["kind"])
+    return any({"local", "full"} <= known for known in kinds.values())
 
 
 def _larger_local_with_as_many_synapses(cells: Sequence[Cell]) -> bool:
-    specs = {(c.spec["network"]["neurons"], c.connectivity_label): c.spec["connectivity"] for c in cells}
-    sizes = {
-        kind: [network_size(spec, n) for (n, _), spec in specs.items() if spec["kind"] == kind]
-        for kind in ("local", "full")
-    }
-    if not sizes["full"]:
-        return False
-    neurons, synapses = min(sizes["full"])
-    return any(n > neurons and near_in_synapses(count, synapses) for n, count in sizes["local"])
+    """Whether a larger local network has about the full one's synapses and differs in nothing else."""
+    groups: dict[str, dict[str, tuple[str, int, int]]] = {}
+    for cell in _of_largest_size(cells):
+        spec = cell.spec
+        kind, neurons = spec["connectivity"]["kind"], spec["network"]["neurons"]
+        if kind in ("local", "full"):
+            group = groups.setdefault(canonical_json(without(panel_settings(spec), "neurons", "trials_per_task")), {})
+            name = f"{cell.connectivity_label} {neurons}"
+            group.setdefault(name, (kind, neurons, network_size(spec["connectivity"], neurons)[1]))
+    return any(_near_the_smallest_full(list(group.values())) for group in groups.values())
+
+
+def _near_the_smallest_full(networks: Sequence[tuple[str, int, int]]) -> bool:
+    """Of kinds, numbers of neurons and of synapses: whether a larger local one has about as many as the least full."""
+    full = [(neurons, synapses) for kind, neurons, synapses in networks if kind == "full"]
+    return bool(full) and any(
+        neurons > min(full)[0] and near_in_synapses(synapses, min(full)[1])
+        for kind, neurons, synapses in networks
+        if kind == "local"
+    )
+
+
+def _on_a_sheet(cells: Sequence[Cell]) -> bool:
+    return any("boundary" in cell.spec["connectivity"] for cell in cells)
 
 
 def _turning_tasks(cells: Sequence[Cell]) -> bool:
@@ -86,8 +120,9 @@ step sees equally many) and seconds of training (evaluation not included), one l
 seeds and bootstrap 95% interval. A row of panels for each battery, layout and network size; where there are several
 data sizes, the largest. In the legend: density, best learning rate (the one of the highest mean final validation
 accuracy; * marks the smallest or largest rate tried), number of seeds. A training that diverged counts as accuracy
-0 from there on. Dotted, or with an arrow where it lies outside of the axis: always fixate. The numbers, for all
-data sizes, are in ``curves/training_speed.csv``.""",
+0 from there on. Dotted: always fixate; dashed: the ideal observer, which knows all but the noise and answers what is
+most likely (Monte Carlo, within .01); with an arrow where they lie outside of the axis. The numbers, for all data
+sizes, are in ``curves/training_speed.csv``.""",
     ),
     Entry(
         name="steps_to_threshold",
@@ -100,9 +135,9 @@ accuracy first reaches the threshold named above each panel; between two evaluat
 straight line. Points are medians over seeds, bars their bootstrap 95% intervals. Each point is at the learning rate
 that reaches this threshold in the fewest steps (restricted mean over seeds: a seed that never gets there counts
 with the whole length of training); a ring marks a rate at the edge of those tried. Open triangles that point up: at
-most half of the seeds get there, drawn where their own training ends; k/n is written beside where some do. Other
-open marks: some seed is there before the first evaluation after the start, so that its time is interpolated;
-triangles that point down: before the first step. Random and matched networks are drawn a little aside of the
+most half of the seeds get there, drawn where their own training ends; k/n is written beside where some do. Half-filled
+marks: some seed is there before the first evaluation after the start, so that its time is interpolated; triangles
+that point down: before the first step. Random and matched networks are drawn a little aside of the
 density that they share with others. Thresholds that no seed of any network reaches have no panel. The numbers are
 in ``curves/steps_to_threshold.csv``, those of every single cell, at every learning rate, in
 ``curves/threshold_times.csv``.""",
@@ -118,8 +153,8 @@ in ``curves/steps_to_threshold.csv``, those of every single cell, at every learn
 again and again. Mean over seeds and bootstrap 95% interval; each connectivity at its best learning rate at each
 data size (highest mean final validation accuracy). A training that diverged counts as 0. Every size is trained for
 the same number of steps, and the accuracy is that of the last. Families of panels with a single size are left out
-where others have several. Dotted, or with an arrow where it lies outside of the axis: always fixate. The numbers
-are in ``curves/data_efficiency.csv``.""",
+where others have several. Dotted: always fixate; dashed: the ideal observer; with an arrow where they lie outside of
+the axis. The numbers are in ``curves/data_efficiency.csv``.""",
     ),
     Entry(
         name="trials_to_threshold",
@@ -145,7 +180,9 @@ that they share with others. Thresholds that no seed of any network reaches have
         caption="""\
 **Accuracy on every task.** Test decision accuracy in percent, tasks by connectivity, mean over seeds, at the
 largest data size and each connectivity's best learning rate (highest mean final validation accuracy). The first
-column is what a network reaches that always fixates. The numbers are in ``curves/task_accuracy.csv``.""",
+column is what a network reaches that always fixates; the last one is the ideal observer: the best that any network
+could reach, as the noise of the stimuli leaves (Monte Carlo, within .01). The numbers are in
+``curves/task_accuracy.csv``.""",
     ),
     Entry(
         name="rate_threshold_map",
@@ -182,6 +219,7 @@ mean). The numbers are in ``curves/equal_synapses.csv``.""",
         tables=("analysis/units", "analysis/clusters"),
         chapter="Networks",
         claims=True,
+        shown=_on_a_sheet,
         caption="""\
 **Clusters on the sheet.** The units of one network of each kind (the largest battery, best learning rate, first
 seed), coloured by cluster. Units are clustered by their normalised task variance, the variance of a unit over

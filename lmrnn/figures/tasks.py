@@ -11,10 +11,12 @@ from matplotlib.figure import FigureBase
 
 from lmrnn.curves.comparison import largest_size
 from lmrnn.figures.style import WIDTH, new_figure, note, title
-from lmrnn.figures.text import seeds_text
+from lmrnn.figures.text import in_lines, seeds_text
 
 _ROWS_PER_BLOCK = 44
 _FEW_COLUMNS = 14
+_LEAST_ROWS = 6  # the bar of colours beside them needs so much
+_LABEL = 24  # characters of a name in one line
 
 
 def task_accuracy(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
@@ -24,7 +26,7 @@ def task_accuracy(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_i
     """
     shown = largest_size(table)
     maps = [(str(part["panel"].iloc[0]), accuracy_map(part)) for _, part in shown.groupby("panel_id", sort=False)]
-    heights = [0.118 * min(len(grid), _ROWS_PER_BLOCK) + 1.25 for _, grid in maps]
+    heights = [_height(grid) for _, grid in maps]
     with new_figure(WIDTH, sum(heights) + 0.3, stem) as figure:
         parts = figure.subfigures(len(maps), 1, height_ratios=heights, squeeze=False)[:, 0]
         for part, (name, grid) in zip(parts, maps, strict=True):
@@ -34,6 +36,12 @@ def task_accuracy(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_i
             f"percent, mean over {seeds_text(shown)}; "
             "each connectivity at its best learning rate (highest final validation accuracy)",
         )
+
+
+def _height(grid: pd.DataFrame) -> float:
+    """Height of a heat map, in inches: its rows, its title, and the names below it, which stand upright."""
+    longest = max(len(line) for name in grid.columns for line in in_lines(name, _LABEL).split("\n"))
+    return 0.118 * max(min(len(grid), _ROWS_PER_BLOCK), _LEAST_ROWS) + 0.5 + 0.065 * longest
 
 
 def accuracy_map(table: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +70,7 @@ def _draw_heat_map(part: FigureBase, name: str, grid: pd.DataFrame) -> None:
         block = grid.iloc[i * rows : (i + 1) * rows]
         image = axes.imshow(block, cmap="cividis", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         axes.set_yticks(range(len(block)), block.index)
-        axes.set_xticks(range(block.shape[1]), block.columns, rotation=90)
+        axes.set_xticks(range(block.shape[1]), [in_lines(name, _LABEL) for name in block.columns], rotation=90)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         if blocks == 1 and block.shape[1] <= _FEW_COLUMNS:

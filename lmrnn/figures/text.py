@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
+
+_LABEL = 36  # characters of a connectivity's label in one line
 
 
 def percent(share: float) -> str:
@@ -25,6 +29,11 @@ def seeds_text(table: pd.DataFrame) -> str:
     return (f"{low}" if low == high else f"{low} to {high}") + (" seed" if high == 1 else " seeds")
 
 
+def in_lines(label: str, width: int = _LABEL) -> str:
+    """A connectivity's label, which may have a hundred characters, in as many lines as it needs beside a figure."""
+    return "\n".join(textwrap.wrap(label, width)) if len(label) > width else label
+
+
 def describe(row: pd.Series) -> str:
     """Line of a legend: connectivity, density in percent, its best rate, number of seeds, and what went wrong.
 
@@ -32,7 +41,8 @@ def describe(row: pd.Series) -> str:
     """
     edge = "*" if row["at_edge"] in ("low", "high") else ""
     lost = f", {row['diverged']} diverged" if row["diverged"] else ""
-    return f"{row['connectivity']} ({percent(row['density'])}), {row['learning_rate']:g}{edge}, n={row['seeds']}{lost}"
+    text = f"{row['connectivity']} ({percent(row['density'])}), {row['learning_rate']:g}{edge}, n={row['seeds']}{lost}"
+    return in_lines(text)
 
 
 def error_bars(values: pd.DataFrame, centre: str) -> np.ndarray:

@@ -40,8 +40,8 @@ def steps_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "ok
     shown = shown[shown["unit"] != "trials"]
     reason = (
         f"median over {seeds_text(shown)}; {SEEDS_NOTE}; k/n: k of n seeds get there\n"
-        "△: at most half of the seeds get there, drawn where their training ends; open: some seed is there before the "
-        "first evaluation\nafter the start, so that its time is interpolated; ▽: before the first step\n"
+        "△: at most half of the seeds get there, drawn where their training ends; half filled: some seed is there "
+        "before the\nfirst evaluation after the start, so that its time is interpolated; ▽: before the first step\n"
         "each point at the learning rate of the fewest (restricted mean) steps to that threshold on validation trials; "
         "ring: smallest or largest\nrate tried; random and matched networks are drawn a little aside"
     )
@@ -49,7 +49,7 @@ def steps_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "ok
         (
             str(part["panel"].iloc[0]) if unit == "steps" else "",
             _UNIT_LABELS[str(unit)],
-            part.assign(limit=part["trained"], least=0.0, open=part["before_first_evaluation"] > 0),
+            part.assign(limit=part["trained"], least=0.0, between=part["before_first_evaluation"] > 0),
         )
         for (_, unit), part in shown.groupby(["panel_id", "unit"], sort=False)
     ]
@@ -71,7 +71,7 @@ def trials_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "o
         (
             str(part["family"].iloc[0]),
             "training trials per task",
-            part.assign(limit=part["largest"].max(), least=part["smallest"].astype(float), open=False),
+            part.assign(limit=part["largest"].max(), least=part["smallest"].astype(float), between=False),
         )
         for _, part in table.groupby("family_id", sort=False)
     ]
@@ -141,7 +141,7 @@ def _draw_density(axes: Axes, part: pd.DataFrame, styles: dict[str, Style], boun
 
 
 def _draw_point(axes: Axes, row: pd.Series, style: Style) -> None:
-    """One network: filled where measured, open where interpolated before the first evaluation, else a triangle."""
+    """One network: filled where measured, half where interpolated before the first evaluation, else a triangle."""
     place = row["percent"], row["drawn"]
     if not np.isfinite(row["median"]):
         axes.plot(*place, "^", markerfacecolor="none", color=style.colour, markersize=6)
@@ -149,10 +149,11 @@ def _draw_point(axes: Axes, row: pd.Series, style: Style) -> None:
         axes.plot(*place, "v", markerfacecolor="none", color=style.colour, markersize=6)
     else:
         bars = error_bars(row.to_frame().T, "median")
-        face = "none" if row["open"] else style.colour
+        filled = "left" if row["between"] else "full"
         axes.errorbar(
-            *place, bars, fmt=style.marker, color=style.colour, elinewidth=0.8, markerfacecolor=face, markersize=4
-        )
+            *place, bars, fmt=style.marker, color=style.colour, elinewidth=0.8, fillstyle=filled,
+            markerfacecoloralt="w", markersize=4,
+        )  # fmt: skip
     if row["at_edge"] in ("low", "high"):
         axes.plot(*place, "o", markerfacecolor="none", color="0.55", markeredgewidth=0.7, markersize=10, zorder=0)
 

@@ -162,7 +162,7 @@ def cell_row(
         **{f"test_{name}": _mean(result.test[name]) for name in MEASURES},
         **{f"validation_{name}": _last(history[name]) for name in MEASURES},
         "best_validation_decision_accuracy": _best(history["decision_accuracy"]),
-        "best_step": int(history["step"][np.argmax(history["decision_accuracy"])]),
+        "best_step": int(history["step"][np.argmax(history["decision_accuracy"])]) if len(history["step"]) else 0,
         **{f"test_at_best_{name}": _mean(result.test.get(AT_BEST + name, _NONE)) for name in MEASURES},
         "test_in_training": test_in_training,
         **{

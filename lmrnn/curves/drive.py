@@ -31,7 +31,7 @@ def tuned_areas(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
     best over all seeds, either is the smallest (``low``), the largest (``high``) or the ``only`` one of those tried
     beside the other, ``no`` otherwise; a rule by in-degree has no edge.
     """
-    settings = {panel: panel_settings(sweep.results[i]) for i, panel in sweep.runs["panel_id"].items()}
+    settings = {panel: panel_settings(sweep.results[i].spec) for i, panel in sweep.runs["panel_id"].items()}
     drives = {panel: identity(without(own, "recurrent_rate", "reference_degree")) for panel, own in settings.items()}
     factors = {panel: own["training"].get("recurrent_rate", 1.0) for panel, own in settings.items()}
     table = areas.assign(

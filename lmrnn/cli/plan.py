@@ -114,6 +114,7 @@ def plan(
     pack: int = 1,
     parallel: int = 1,
     gpus: int = 0,
+    rate: float | None = None,
 ) -> Plan:
     """Count and add up.
 
@@ -131,6 +132,8 @@ def plan(
         Cells that train at the same time, >= 1.
     gpus : int
         GPUs of a task, >= 0.
+    rate : float, optional
+        Steps per second, of all cells of a fleet added up, that one GPU gives; evaluations are then not counted.
 
     Returns
     -------
@@ -148,7 +151,12 @@ def plan(
         if kind not in costs:
             costs[kind] = cost(cell) if callable(cost) else Cost(float(cost))
     seconds = [cell_seconds(cell, costs[kind_of(cell)]) for cell in missing]
-    hours = sum(seconds) / 3600
+    hours, wall = sum(seconds) / 3600, makespan(seconds, parallel) / 3600
+    gpu_hours = hours * gpus / pack
+    if rate is not None:  # a fleet: the cells of a task share its GPUs, and all of them are at work until the end
+        gpu_hours = sum(cell.spec["training"]["steps"] for cell in missing) / rate / 3600
+        wall = gpu_hours / (math.ceil(parallel / pack) * max(1, gpus))
+        hours = gpu_hours * pack / max(1, gpus)  # of which each has a core
     return Plan(
         cells=len(cells),
         done=len(cells) - len(missing),
@@ -159,8 +167,8 @@ def plan(
         cell_tasks=math.ceil(len(missing) / pack),
         hours=hours,
         core_hours=hours * threads,
-        gpu_hours=hours * gpus / pack,
-        wall_hours=makespan(seconds, parallel) / 3600,
+        gpu_hours=gpu_hours,
+        wall_hours=wall,
         costs=costs,
     )
 
@@ -277,6 +285,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step-ms", type=positive, help=step)
     parser.add_argument("--pack", type=whole(1), default=1, help="cells that share an array task (1)")
     parser.add_argument("--parallel", type=whole(1), default=1, help="cells that train at the same time (1)")
+    rate = "steps of all cells of a fleet together that one GPU takes a second, as `make bench BENCH=gpu` prints them"
+    parser.add_argument("--cell-steps-per-second", type=positive, help=rate)
     parser.add_argument("--gpus", type=whole(0), default=0, help="GPUs of an array task (0)")
 
 
@@ -284,10 +294,11 @@ def plan_command(arguments: argparse.Namespace) -> None:
     """Say what a study will cost, before anything of it runs."""
     chosen = choose(arguments)
     config, cells = chosen.config, chosen.cells
-    cost: Callable[[Cell], Cost] | float = (arguments.step_ms or 0) / 1000
-    if arguments.step_ms is None:
+    rate = arguments.cell_steps_per_second
+    cost: Callable[[Cell], Cost] | float = (arguments.step_ms or (1000 / rate if rate else 0)) / 1000
+    if arguments.step_ms is None and rate is None:
         kinds = len({kind_of(cell) for cell in cells if not cell.path(config["results"]).exists()})
         print(f"measuring {kinds} kinds of cells, a second or a few each (--step-ms saves it)", file=sys.stderr)
         cost = measured_cost(config["compute"])
-    made = plan(config, cells, cost, arguments.pack, arguments.parallel, arguments.gpus)
+    made = plan(config, cells, cost, arguments.pack, arguments.parallel, arguments.gpus, rate)
     print(describe(made, arguments.parallel, arguments.pack))

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from lmrnn.errors import ConfigError
 
 # What only the loss of the paths in plain torch has: the compiled kernel leaves it to them.
 LOSS_OF_TORCH = ("loss", "l2_rates")
-# What a fleet does not compute: such a cell is trained by itself.
-_BY_ITSELF = {
-    "network": ("excitatory", "input_share", "readout_share"),
-    "training": (*LOSS_OF_TORCH, "weight_decay", "l1", "wiring_cost"),
-}
-
-
-def by_itself(spec: Mapping[str, Any]) -> list[str]:
-    """Settings of a cell because of which it is trained by itself and not in a fleet; specs leave out defaults."""
-    return [key for section, keys in _BY_ITSELF.items() for key in keys if key in spec[section]]
 
 
 def check_constraints(nonlinearity: str, excitatory: float | None, input_share: float, readout_share: float) -> None:

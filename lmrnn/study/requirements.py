@@ -22,6 +22,8 @@ from lmrnn.tasks import CHANNELS, CLASSES
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
 BASE_MB = 450
+# What a process takes besides on a GPU's host: torch's libraries for CUDA and a context (measured: 348 MB more in all).
+CUDA_MB = 400
 # Longest trial of the battery in ms (dlydm and match with int: fixation, two stimuli, longest delay, 1 s decision).
 _LONGEST_TRIAL_MS = 3600
 # the newest checkpoint, the one before and the one being written

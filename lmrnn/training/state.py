@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -22,12 +23,16 @@ from lmrnn.tasks import names_of
 from lmrnn.training.penalties import make_penalties
 from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
 from lmrnn.training.rates import CONSTANT, recurrent_factors
-from lmrnn.training.step import Adam, make_step
+from lmrnn.training.step import Adam, dense_megabytes, make_step
 from lmrnn.training.weighing import time_weights
 
 if TYPE_CHECKING:
     from lmrnn.datasets import Dataset
+    from lmrnn.networks import Connectivity
 
+# Where dense products of a GPU lose against the kernel on one core: by estimate, a full matrix takes as long as this
+# share of its synapses does there, from this size on.
+MOST_NEURONS, LEAST_DENSITY = 8192, 0.01
 # the path of a training that is one of several in `lmrnn.training.fleet`
 FLEET = "fleet"
 # attributes of a training that JSON holds as they are
@@ -43,14 +48,16 @@ class Compute:
 
     `threads` of torch; `device` ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one); `path` of the recurrence
     (`lmrnn.networks.paths`), ``auto``, or ``fleet`` for one of several that a fleet trains; whether the dense path on a
-    GPU replays its steps as `cuda_graphs`; seconds between two checkpoints; whether a result carries the state of its
-    end; whether to draw a `progress` bar on the terminal.
+    GPU replays its steps as `cuda_graphs`; whether a GPU multiplies with `tf32`, 10 bits of mantissa in place of 23;
+    seconds between two checkpoints; whether a result carries the state of its end; whether to draw a `progress` bar on
+    the terminal.
     """
 
     threads: int = 1
     device: str = "cpu"
     path: str = "auto"
     cuda_graphs: bool = True
+    tf32: bool = False
     checkpoint_seconds: float = 60.0
     keep_end: bool = True
     progress: bool = False
@@ -79,9 +86,10 @@ class Training:
 
     def __init__(self, spec: dict[str, Any], train_set: Dataset, validation_set: Dataset, compute: Compute) -> None:
         self.spec, self.settings, self.compute = spec, with_defaults(spec["training"]), compute
-        seed, device = spec["seed"], _device(compute.device)
+        seed = spec["seed"]
         network = dict(spec["network"])
         connectivity = build_connectivity(spec["connectivity"], network.pop("neurons"), seed)
+        device = _device(compute.device, connectivity)
         weights = torch.Generator().manual_seed(torch_seed(seed, "initialisation"))
         self.network = LMRNN(connectivity, len(train_set.tasks), generator=weights, **network).to(device)
         penalties = make_penalties(self.network, spec, self.settings)
@@ -272,13 +280,47 @@ def _batches(settings: dict[str, Any], trials: TrialTensors, seed: int) -> Padde
     raise ConfigError(f"training.layout is {settings['layout']!r}; allowed: padded, stream")
 
 
-def _device(name: str) -> torch.device:
-    """The device that is asked for, if it is there."""
+def _device(name: str, connectivity: Connectivity) -> torch.device:
+    """The device that is asked for, if it is there, and has room for the matrix of a network."""
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"compute.device is {name!r}; allowed: auto, cpu, cuda")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
+    if name == "cpu" or (name == "auto" and _wasteful(connectivity)):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        if name == "cuda" or (granted := granted_gpus()):
+            asked = f"compute.device is {name}" if name == "cuda" else f"Slurm has granted a GPU ({granted})"
+            raise ResourceError(
+                f"{asked}, but torch sees no GPU here: {why_no_gpu()}; allowed: cpu, or auto (a GPU if there is one)"
+            )
+        return torch.device("cpu")
+    needed, have = dense_megabytes(connectivity.neurons, 0), torch.cuda.mem_get_info()[1] / 1e6
+    if needed > have:
         raise ResourceError(
-            "compute.device is cuda, but torch sees no GPU here; allowed: cpu, or auto (a GPU if there is one)"
+            f"a network of {connectivity.neurons:,} neurons needs {needed:,.0f} MB for its dense matrix and gradient, "
+            f"and the GPU has {have:,.0f} MB; set compute.device to cpu, where only its {connectivity.synapses:,} "
+            "synapses count"
         )
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
+    return torch.device("cuda")
+
+
+def _wasteful(connectivity: Connectivity) -> bool:
+    """Whether the compiled kernel on one core outruns dense products on a GPU, as most of the matrix is missing."""
+    neurons = connectivity.neurons
+    return neurons > MOST_NEURONS and connectivity.synapses < LEAST_DENSITY * neurons**2
+
+
+def granted_gpus() -> str:
+    """What Slurm says of the GPUs that this task was granted; empty where it granted none."""
+    for name, none in (("SLURM_STEP_GPUS", ""), ("SLURM_JOB_GPUS", ""), ("SLURM_GPUS_ON_NODE", "0")):
+        if (value := os.environ.get(name, "")) not in ("", none):
+            return f"{name}={value}"
+    return ""
+
+
+def why_no_gpu() -> str:
+    """The likeliest reason for which torch sees no GPU."""
+    if torch.version.cuda is None:
+        return "this torch is a build for the CPU (`pip install torch` from PyTorch's index for CUDA)"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1", "NoDevFiles"):
+        return "CUDA_VISIBLE_DEVICES is empty"
+    return f"is there one (`nvidia-smi`), and is its driver new enough for CUDA {torch.version.cuda}, which torch has?"

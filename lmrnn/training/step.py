@@ -224,12 +224,27 @@ class CapturedStep:
         noise_place = None if noise is None else noise.clone()
         try:
             replay = self.capture(lambda: self.compute(places, noise_place))
+        except torch.OutOfMemoryError as error:
+            neurons = self.network.neurons
+            raise ResourceError(
+                f"the GPU has too little memory for a training step on batches of {tuple(batch.labels.shape)} (time "
+                f"steps, trials) of {neurons:,} neurons, whose states and dense matrices take about "
+                f"{dense_megabytes(neurons, batch.labels.numel()):,.0f} MB: {str(error).splitlines()[0]}. Lower "
+                "training.batch_size or network.neurons, or see that no other program uses the GPU"
+            ) from error
         except RuntimeError as error:  # torch's own for all that CUDA refuses
             raise ResourceError(
                 f"the training step on batches of {tuple(batch.labels.shape)} (time steps, trials) cannot be captured "
                 f"into a CUDA graph: {error}; set compute.cuda_graphs to false to go on without"
             ) from error
         return _Captured(places, noise_place, replay)
+
+
+def dense_megabytes(neurons: int, rows: int) -> float:
+    """Memory of the dense path in MB, about, for so many rows (time steps times trials) of a batch in float32: matrix,
+    its copy, its gradient; drive, states and two gradients of them.
+    """
+    return 4 * (3 * neurons**2 + 4 * rows * neurons) / 1e6
 
 
 def make_step(

@@ -58,6 +58,7 @@ def train(
     say = log if callable(log) else lambda line: print(line, file=log, flush=True)
     data = train_set, validation_set
     with stop_requests(listen=checkpoint is not None) as stop, threads(compute.threads):
+        allow_tf32(compute.tf32)
         training = checkpoints.resume(spec, data, checkpoint, say, compute) or Training(spec, *data, compute)
         told = {"record": log.record} if hasattr(log, "record") else {}
         progress = Progress(spec["training"]["steps"], training.step, say, compute.progress, **told)
@@ -150,7 +151,8 @@ def result(
         f"{status} at step {training.step}: test decision accuracy {test.means()['decision_accuracy']:.4f} "
         f"(always-fixate {fixate_accuracy:.4f}), "
         f"{watch.wall['training']:.1f} s training, {watch.wall['evaluation']:.1f} s evaluation, "
-        f"at most {peak_memory_mb() / 1000:.1f} GB of memory"
+        f"at most {peak_memory_mb() / 1000:.1f} GB of memory; on {device_name(network.bias.device)} by "
+        f"{training.path} in {precision(network.bias)}"
     )
     weights = {name: parameter.detach().cpu().numpy() for name, parameter in network.named_parameters()}
     synapses = {"pre": network.connectivity.pre, "post": network.connectivity.post}
@@ -159,6 +161,7 @@ def result(
         **provenance(watch, device_name(network.bias.device)),
         **{"path": training.path, "cuda_graphs": training.training_step.captured, "threads": training.compute.threads},
         "kernel_variant": training.kernel_variant,
+        "precision": precision(network.bias),
         **{"restarts": training.restarts, "started": training.started},
         "peak_memory_mb": max(training.peak_memory_mb, peak_memory_mb()),
         "always_fixate_step_accuracy": fixate.step_accuracy,
@@ -170,6 +173,18 @@ def result(
         measures |= {f"{AT_BEST}{name}": values for name, values in at_best.per_task().items()}
     end = training.end() if training.compute.keep_end else None
     return CellResult(training.spec, status, history, measures, {**weights, **synapses}, origin, end)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let a GPU multiply with TF32, or not."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+def precision(like: torch.Tensor) -> str:
+    """How numbers are computed with on a tensor's device: ``float32``, ``float64``, or ``tf32``."""
+    if like.device.type == "cuda" and like.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32:
+        return "tf32"
+    return str(like.dtype).removeprefix("torch.")
 
 
 @contextmanager

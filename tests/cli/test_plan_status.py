@@ -189,3 +189,11 @@ def test_a_damaged_cell_is_no_finished_cell(sweep, tmp_path):
     one = Reader(config["results"], tmp_path / "dispatch").states(cells)[0]
     assert one.state == "failed"
     assert str(path) in one.reason
+
+
+def test_the_price_of_a_fleet_is_its_steps_at_the_rate_of_a_gpu(sweep):
+    config, cells = sweep
+    made = plan(config, cells, 0.001, pack=3, parallel=6, gpus=1, rate=1000.0)
+    assert made.gpu_hours * 3600 == pytest.approx(6 * 100 / 1000)
+    assert made.wall_hours * 3600 == pytest.approx(6 * 100 / 1000 / 2)  # two tasks with a GPU each
+    assert made.core_hours == pytest.approx(made.gpu_hours * 3 * 2)  # three processes a GPU, of two threads

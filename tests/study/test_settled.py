@@ -6,12 +6,11 @@ import pytest
 from lmrnn import plugins
 from lmrnn.analysis.runs import restore_network
 from lmrnn.errors import ConfigError
-from lmrnn.networks.settings import by_itself
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.settled import remarks
-from lmrnn.training.fleet.devices import meeting_points
+from lmrnn.training.fleet.devices import by_itself, meeting_points
 from tests.study.test_plugins import study, trained
 
 LATER = {

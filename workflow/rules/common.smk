@@ -10,7 +10,7 @@ from lmrnn.study.cells import canonical_json
 from lmrnn.study.config import resolve_config
 from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.cli.exits import explained_as
-from lmrnn.study.requirements import cell_memory_mb, check_folder, check_limits, memory_mb
+from lmrnn.study.requirements import CUDA_MB, cell_memory_mb, check_folder, check_limits, memory_mb
 from lmrnn.files.locks import take_part
 from lmrnn.analysis import TABLES as ANALYSES
 from lmrnn.curves.maps import MAPS
@@ -91,8 +91,8 @@ def cell_data(wildcards):
 
 
 def memory_of_cell(wildcards):
-    """Memory of one training: interpreter and torch, its datasets, its network."""
-    return cell_memory_mb(CELLS[wildcards.cell])
+    """Memory of one training: interpreter and torch, its datasets, its network; on a GPU, what CUDA takes of the host."""
+    return cell_memory_mb(CELLS[wildcards.cell]) + (0 if STUDY["compute"]["device"] == "cpu" else CUDA_MB)
 
 
 wildcard_constraints:

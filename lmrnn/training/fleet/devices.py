@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmrnn.errors import ResourceError
-from lmrnn.networks.settings import by_itself
 
 # A matrix of N x N takes 4 N^2 bytes, and training holds eight of them: 2 GB a cell at this size.
 MOST_NEURONS = 8192
 _UUID_BYTES = 96
+# What a fleet does not compute: such a cell is trained by itself. (Here, as those that wait do without lmrnn.networks.)
+_BY_ITSELF = {
+    "network": ("excitatory", "input_share", "readout_share"),
+    "training": ("loss", "l2_rates", "weight_decay", "l1", "wiring_cost"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ def _why_not(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> str:
     if alone := by_itself(spec):
         return f"a fleet does not compute {', '.join(alone)}"
     return ""
+
+
+def by_itself(spec: Mapping[str, Any]) -> list[str]:
+    """Settings of a cell because of which it is trained by itself and not in a fleet; specs leave out defaults."""
+    return [key for section, keys in _BY_ITSELF.items() for key in keys if key in spec[section]]
 
 
 def _devices(device: str) -> list[Device]:

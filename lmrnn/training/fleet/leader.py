@@ -98,7 +98,7 @@ class _Leader:
         try:
             get_to_know(guest.request)
             spec = guest.request["spec"]
-            self.shapes[guest] = Shape.of(spec, len(Cell(spec).tasks))
+            self.shapes[guest] = Shape.of(spec, len(Cell(spec).tasks), guest.request["compute"]["tf32"])
         except Exception as error:  # whatever it is, it is this cell's alone
             guest.failed(error)
             return False

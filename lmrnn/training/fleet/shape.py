@@ -27,10 +27,11 @@ class Shape:
     nonlinearity: str
     leak: float
     clip: float
+    tf32: bool = False
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any], tasks: int) -> Shape:
-        """The shape of a cell with a battery of so many tasks."""
+    def of(cls, spec: Mapping[str, Any], tasks: int, tf32: bool = False) -> Shape:
+        """The shape of a cell with a battery of so many tasks; cells that multiply with TF32 are of another one."""
         network, training = spec["network"], spec["training"]
         stream = training["layout"] == "stream"
         return cls(
@@ -43,6 +44,7 @@ class Shape:
             nonlinearity=network["nonlinearity"],
             leak=float(network["leak"]),
             clip=math.inf if training["gradient_clip"] is None else float(training["gradient_clip"]),
+            tf32=tf32,
         )
 
     @property

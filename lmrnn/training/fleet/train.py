@@ -13,7 +13,7 @@ from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.member import Member
 from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.provenance import device_name
-from lmrnn.training.train import measures_at_best, result, validate
+from lmrnn.training.train import allow_tf32, measures_at_best, precision, result, validate
 
 
 def train_fleet(
@@ -33,6 +33,7 @@ def train_fleet(
 
 def turn(crew: Crew) -> None:
     """Some steps of a crew, and what is to be done before them: evaluate, end and save those whose time it is."""
+    allow_tf32(crew.shape.tf32)
     _evaluate(crew)
     _end(crew)
     save(crew)
@@ -42,16 +43,16 @@ def turn(crew: Crew) -> None:
 
 def welcome(crew: Crew, members: list[Member]) -> None:
     """Give members a place, and tell them how they are trained from now on."""
+    allow_tf32(crew.shape.tf32)
     crew.join(members)
-    name, tf32 = device_name(crew.device), crew.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+    name, how = device_name(crew.device), precision(crew.places.flat)
     for member in members:
         together = f"one of {len(crew.members)} cells in a fleet of {crew.places.size} places"
-        precision = "tf32" if tf32 else str(crew.dtype).removeprefix("torch.")
-        member.say(f"trains on {name} in {precision}, {together}")
+        member.say(f"trains on {name} in {how}, {together}")
         member.training.origin = {
             "device": name,
             "cuda_graphs": crew.device.type == "cuda",
-            "precision": precision,
+            "precision": how,
             "fleet_places": crew.places.size,
         }
 

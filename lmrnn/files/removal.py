@@ -1,13 +1,15 @@
 """The one place from which files go: nothing else in lmrnn removes one or moves it away.
 
 What may be removed is certain: what lmrnn made and needs no more (temporaries of dead writers, checkpoints of a
-finished cell, locks). Whatever somebody may still want is set aside, where it can be fetched back.
+finished cell, locks, a fleet's sockets). Whatever somebody may still want is set aside, where it can be fetched back.
 """
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from lmrnn.errors import UnwritableFileError, advice, reason
@@ -27,6 +29,19 @@ def remove(path: Path | str) -> None:
         Path(path).unlink(missing_ok=True)
     except OSError as error:
         raise UnwritableFileError(path, f"cannot be removed ({reason(error)})", advice(error)) from error
+
+
+def remove_empty(folder: Path | str) -> None:
+    """Remove a folder that lmrnn made for a while; one in which something lies stays."""
+    with suppress(OSError):
+        Path(folder).rmdir()
+
+
+def rename(old: Path | str, new: Path | str) -> None:
+    """Give a file another name, under which nothing stands; call it under the file's lock. Raises OSError."""
+    if os.path.lexists(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+    os.rename(old, new)
 
 
 def remove_temporaries(path: Path | str) -> None:

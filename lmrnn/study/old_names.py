@@ -10,6 +10,7 @@ from typing import TextIO
 import h5py
 
 from lmrnn.errors import LmrnnError
+from lmrnn.files.removal import rename
 from lmrnn.files.storage import lock
 from lmrnn.study.grid import Cell
 from lmrnn.study.layout import Layout
@@ -94,5 +95,5 @@ def _rename(cell: Cell, old: Path, new: Path, log: TextIO) -> bool:
         return False
     if spec != cell.identity:
         return False
-    old.rename(new)
+    rename(old, new)
     return True

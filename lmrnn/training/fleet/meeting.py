@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lmrnn.errors import Interrupted, ResourceError
+from lmrnn.files.removal import remove, remove_empty
 from lmrnn.training.fleet.devices import Device
 from lmrnn.training.fleet.messages import Lost, outcome, receive, send
 from lmrnn.training.interruption import StopRequest, stop_requests
@@ -103,8 +104,7 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         _tidy(folder)
-        with suppress(OSError):  # others are still there
-            folder.rmdir()
+        remove_empty(folder)  # else others are still there
 
 
 def _tidy(folder: Path) -> None:
@@ -113,7 +113,7 @@ def _tidy(folder: Path) -> None:
         for path in sorted(folder.iterdir()):
             with _held(path.with_suffix(".lock") if path.suffix == ".socket" else path) as nobodys:
                 if nobodys and path.suffix == ".socket":
-                    _unlink(str(path))
+                    remove(path)
 
 
 def _make(folder: Path) -> None:
@@ -158,8 +158,7 @@ def _held(path: Path) -> Iterator[bool]:
     try:
         yield True
     finally:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        remove(path)
         os.close(handle)
 
 
@@ -199,17 +198,11 @@ def _listening(folder: Path, name: str) -> Iterator[socket.socket]:
     """A socket that listens; one that a dead leader has left is removed before."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as listener, ExitStack() as stack:
         address = _address(folder, name, stack)
-        with suppress(FileNotFoundError):
-            os.unlink(address)
+        remove(address)
         listener.bind(address)
-        stack.callback(_unlink, address)
+        stack.callback(remove, address)
         listener.listen(socket.SOMAXCONN)
         yield listener
-
-
-def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
 
 
 def _connected(folder: Path, name: str) -> socket.socket:

@@ -61,14 +61,18 @@ def study_text(config: Mapping[str, Any], cells: Sequence[Cell]) -> str:
 
 
 def note_study(
-    study: Study, config: Mapping[str, Any], cells: Sequence[Cell], elsewhere: Path | None = None
+    study: Study,
+    config: Mapping[str, Any],
+    cells: Sequence[Cell],
+    elsewhere: Path | None = None,
+    anew: Sequence[str] = (),
 ) -> dict[str, Path]:
     """Write what has changed of a study's file and its parts, each whole or not at all, and return where they are.
 
     With `elsewhere` the study's own files stay as they are, and what would change is written to that folder: a dry-run
-    sees newer files, and leaves none behind.
+    sees newer files, and leaves none behind. The parts named in `anew` are written also where they have not changed.
     """
-    changed, places = changes(study, config, cells), {"study": study.file}
+    changed, places = changes(study, config, cells, anew), {"study": study.file}
     places |= {name: study.part(name) for name in PARTS}
     for name, text in changed.items():
         if elsewhere is not None and name == "study" and study.file.exists():
@@ -79,8 +83,8 @@ def note_study(
     return places
 
 
-def changes(study: Study, config: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, str]:
-    """New text of the study's file (``study``) and of each part that does not say what is asked for now.
+def changes(study: Study, config: Mapping[str, Any], cells: Sequence[Cell], anew: Sequence[str] = ()) -> dict[str, str]:
+    """New text of the study's file (``study``) and of each part that is in `anew` or does not say what is asked for now.
 
     The parts carry the time at which they were written: Snakemake knows files again by their content, and would take
     one that has come back to what it once was for one that has not changed.
@@ -91,7 +95,7 @@ def changes(study: Study, config: Mapping[str, Any], cells: Sequence[Cell]) -> d
         found["study"] = text
     now = datetime.now(UTC).isoformat()
     for name, asked in parts_of(config, cells).items():
-        if _asked(study.part(name)) != asked:
+        if name in anew or _asked(study.part(name)) != asked:
             found[name] = json.dumps({"written": now, "asked": asked}, indent=0, allow_nan=False) + "\n"
     return found
 

@@ -40,14 +40,15 @@ def take_up(
     if found:
         words = f"{found} files of results had times up to {ahead:,.0f} s ahead of this machine's clock"
         print(f"warning: {words}; they have the present time now", file=sys.stderr)
-    _miss_deleted(study, cells, Layout(config["results"]))
+    if lacks_cells(study, config, cells):
+        remove(study.trained)  # what rests on it then needs them all
     return note_study(study, config, cells)
 
 
-def _miss_deleted(study: Study, cells: Sequence[Cell], layout: Layout) -> None:
-    """The file that stands for all cells goes where one of them is missing: what rests on it then needs them all."""
-    if study.trained.exists() and not all(layout.cell(cell.stem).exists() for cell in cells):
-        remove(study.trained)
+def lacks_cells(study: Study, config: Mapping[str, Any], cells: Sequence[Cell]) -> bool:
+    """Whether the file that stands for all cells is there while one of them is missing."""
+    layout = Layout(config["results"])
+    return study.trained.exists() and not all(layout.cell(cell.stem).exists() for cell in cells)
 
 
 def take_study(path: Path | str, changes: bool) -> IO[str] | None:

@@ -128,6 +128,13 @@ def test_each_table_and_figure_that_is_missing_by_itself_is_missed(study):
     assert rules(study.planned()) == made
 
 
+def test_a_deleted_cell_is_seen_by_a_dry_run_for_one_table(study):
+    next(study.results.joinpath("cells").rglob("*.h5")).unlink()
+    planned = study.planned("results/tiny/cells.csv")
+    assert planned == {"train_cell": 1, "note_cells": 1, "collect_cells": 1}
+    assert of_study(study, "inputs", "trained.tsv").exists()
+
+
 def map_is_made(process):
     """Whether the job of map_locality runs now."""
     with contextlib.suppress(psutil.NoSuchProcess):

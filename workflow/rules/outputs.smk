@@ -1,6 +1,6 @@
 # What the study leaves, and the file that says what was asked for.
 from lmrnn.study.record import PARTS, note_study
-from lmrnn.study.upkeep import take_up
+from lmrnn.study.upkeep import lacks_cells, take_up
 
 
 def study_tables():
@@ -32,7 +32,8 @@ def begin():
     if not workflow.is_main_process:
         return {"study": FILES.file, **{part: FILES.part(part) for part in PARTS}}
     if workflow.execution_settings is None or workflow.dryrun:
-        return note_study(FILES, STUDY, cells, elsewhere=Path(workflow.snakemake_tmp_dir))
+        anew = ["cells"] if lacks_cells(FILES, STUDY, cells) else []
+        return note_study(FILES, STUDY, cells, Path(workflow.snakemake_tmp_dir), anew)
     try:
         return take_up(FILES, STUDY, cells, study_tables(), study_files())
     except LmrnnError as error:

@@ -84,7 +84,7 @@ def note_study(
 
 
 def changes(study: Study, config: Mapping[str, Any], cells: Sequence[Cell], anew: Sequence[str] = ()) -> dict[str, str]:
-    """New text of the study's file (``study``) and of each part that is in `anew` or does not say what is asked for now.
+    """New text of the study's file (``study``) and of each part that is in `anew` or does not say what is asked now.
 
     The parts carry the time at which they were written: Snakemake knows files again by their content, and would take
     one that has come back to what it once was for one that has not changed.

@@ -32,7 +32,9 @@ with explained_as(WorkflowError):
     CELLS = {cell.stem: cell for cell in cells_of(STUDY)}
     check_folder(f"{STUDY['results']}/{STUDY['study']}", CELLS.values())
     if workflow.is_main_process:
-        print(*(f"note: {line}" for line in remarks(STUDY)), sep="\n", end="\n" if remarks(STUDY) else "", file=sys.stderr)
+        print(
+            *(f"note: {line}" for line in remarks(STUDY)), sep="\n", end="\n" if remarks(STUDY) else "", file=sys.stderr
+        )
         take_over(CELLS.values(), STUDY["results"], sys.stderr)
 
 # The same command goes on after a kill -9 or a power cut, which leave Snakemake's locks behind.

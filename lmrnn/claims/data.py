@@ -1,4 +1,4 @@
-"""Claim 2: training trials per task to threshold, full over best local."""
+"""Claim 2: what networks learn from little data, full against best local."""
 
 from __future__ import annotations
 
@@ -8,100 +8,83 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmrnn.claims.ratios import Ratio, ratio_of_best
-from lmrnn.claims.speed import CONTROLS, SAME_SEEDS
+from lmrnn.claims.best import compare
+from lmrnn.claims.measures import thresholds_of
+from lmrnn.claims.networks import Networks
+from lmrnn.claims.speed import comparison_text
+from lmrnn.claims.trials import Sized, trials_ratio
 from lmrnn.claims.verdicts import claim_row
-from lmrnn.curves.comparison import best_rates
-from lmrnn.curves.tables import seed_trials_to_threshold
 from lmrnn.tasks import task_count
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
 
+EARLY = ", maximum of validation"
+_COLUMNS = [
+    *("family_id", "family", "tasks", "kind", "synapses", "connectivity", "connectivity_id", "learning_rate", "seed"),
+    *("trials_per_task", "final_validation", "final_test"),
+]
+_UNIT = "difference in decision accuracy"
+
 
 def data_rows(
     runs: pd.DataFrame, results: Sequence[CellResult], thresholds: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
-    """Claim 2 and its controls as rows of claims.csv, for every family with two data sizes or more, every threshold.
+    """Claim 2 and its controls as rows of claims.csv, for every family with two data sizes or more.
 
-    From `lmrnn.curves.comparison.prepare` and the same cells. Two networks are compared over the data sizes at which
-    both were trained. A seed that no size brings to the threshold counts with the largest, one that the smallest brings
-    there with the smallest; a ratio is then a bound only, which its detail says and its verdict heeds. Controls: random
-    and matched networks in place of the full one, the radius chosen on the seeds it is measured on and every radius by
-    itself (where there are several), and the accuracy of each training's best evaluation instead of its last.
+    From `lmrnn.curves.comparison.prepare` and the same cells. At each size, the test decision accuracy of the best
+    local network minus the full one's, each at the setting of the highest validation accuracy over the other seeds; and
+    at each threshold, the trials per task that full needs over those that local needs (`lmrnn.claims.trials`).
+    Controls: thresholds that are reached without deciding anything, random and matched networks against local ones of
+    as many synapses, every radius by itself, and the maximum of validation accuracy over each training (of which both
+    networks have the benefit of a test on the trials that it was chosen on) instead of the test at its end.
     """
-    stopped = _stopped_early(runs, results)
-    for family in runs["family_id"].unique():
-        own = runs[runs["family_id"] == family]
-        yield from _pair_rows(own, "full", "full / best local", "best", thresholds)
-        for name, kind in CONTROLS.items():
-            yield from _pair_rows(own, kind, f"{name} / best local", kind, thresholds)
-        early = stopped[stopped["family_id"] == family]
-        yield from _pair_rows(early, "full", "full / best local, both stopped early", "early", thresholds)
+    runs = runs[_COLUMNS]
+    peaks = pd.Series([_peak(result) for result in results])
+    tried = [(runs, ""), (runs.assign(final_validation=peaks, final_test=peaks), EARLY)]
+    for _, own in runs.groupby("family_id", sort=False):
+        if own["trials_per_task"].nunique() < 2:
+            continue
+        for stopped, more in tried:
+            yield from _family_rows(stopped.loc[own.index], more, thresholds_of(results[own.index[0]], thresholds))
 
 
-def _stopped_early(runs: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
-    """The runs as if each training had stopped at its best evaluation, whose validation accuracy stands for both."""
-    peaks = [float(np.nanmax(r.history["decision_accuracy"], initial=0.0)) for r in results]
-    best = pd.Series(peaks).where(runs["status"] != "diverged", 0.0)
-    return runs.assign(final_validation=best, final_test=best)
+def _peak(result: CellResult) -> float:
+    """Highest validation accuracy of a training, 0 where it diverged."""
+    return float(np.nanmax(result.history["decision_accuracy"], initial=0.0)) if result.status == "completed" else 0.0
 
 
-def _pair_rows(
-    own: pd.DataFrame, kind: str, comparison: str, variant: str, thresholds: Sequence[float]
-) -> Iterator[dict[str, Any]]:
-    """Rows of one kind against the local networks of one family."""
-    sizes = _shared_sizes(own, kind)
-    if len(sizes) < 2:
-        return
-    kept = _with_all_sizes(own[own["kind"].isin([kind, "local"])], sizes)
-    needed = seed_trials_to_threshold(kept, best_rates(kept), thresholds) if len(kept) else kept
-    for threshold, part in needed.groupby("threshold", sort=False) if len(needed) else ():
-        first = part.iloc[0]
-        common = {"threshold": threshold, "tasks": task_count(first["tasks"]), "unit": "ratio of trials per task"}
-        for words, what, found in _ratios(part, kind, variant, comparison):
-            one = found.columns()
-            one["detail"] = f"{one['detail']}; sizes {', '.join(str(size) for size in sizes)}"
-            role = "claim" if what == "best" else "control"
-            yield claim_row(2, (first["family_id"], first["family"]), words, what, role=role, **common, **one)
+def _pairs(own: pd.DataFrame, main: bool) -> Iterator[tuple[str, tuple[str, str], set[str], set[str]]]:
+    """Variant, names and ids of everything that is compared in a family; the first only if not `main`."""
+    networks = Networks(own)
+    full, local = networks.ids("full"), networks.ids("local")
+    if full and local:
+        yield ("best" if main else "early"), ("full", "best local"), full, local
+    if main:
+        yield from networks.at_equal_synapses()
+        for network, label in networks.radii() if full else ():
+            yield "network", ("full", label), full, {network}
 
 
-def _ratios(part: pd.DataFrame, kind: str, variant: str, comparison: str) -> Iterator[tuple[str, str, Ratio]]:
-    """What is compared, and its ratio: the best, then, for the claim itself, chosen otherwise and radius by radius."""
-    limit, smallest = float(part["largest"].max()), float(part["smallest"].min())
-    cost = part.assign(cost=part["trials"].clip(upper=limit))
-    network = ["connectivity", "connectivity_id"]
-    upper, lower = (
-        cost[cost["kind"] == one].pivot_table(index=network, columns="seed", values="cost") for one in (kind, "local")
-    )
-    edges = part[part["at_edge"] != "no"]
-    options: dict[str, Any] = {
-        "limit": limit,
-        "smallest": smallest,
-        "geometric": True,
-        "at_edge": set(zip(edges["connectivity"], edges["connectivity_id"], strict=True)),
-    }
-    yield comparison, variant, ratio_of_best(upper, lower, **options)
-    if variant == "best" and len(lower) > 1:
-        yield f"{comparison}, {SAME_SEEDS}", "same seeds", ratio_of_best(upper, lower, **options, held_out=False)
-        for one in lower.index:
-            yield f"{kind} / {one[0]}", "network", ratio_of_best(upper, lower.loc[[one]], **options)
-
-
-def _shared_sizes(own: pd.DataFrame, kind: str) -> list[int]:
-    """Data sizes at which both kinds were trained, each by a connectivity with as many seeds as it has anywhere."""
-    shared: set[int] | None = None
-    for one in (kind, "local"):
-        sizes: set[int] = set()
-        for _, runs in own[own["kind"] == one].groupby("connectivity_id"):
-            seeds = runs.groupby("trials_per_task")["seed"].nunique()
-            sizes |= set(seeds.index[seeds == seeds.max()])
-        shared = sizes if shared is None else shared & sizes
-    return sorted(int(size) for size in shared or ())
-
-
-def _with_all_sizes(runs: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
-    """Runs at the given sizes of connectivities and seeds that have every one of them."""
-    kept = runs[runs["trials_per_task"].isin(sizes)]
-    count = kept.groupby(["connectivity_id", "seed"])["trials_per_task"].transform("nunique")
-    return kept[count == len(sizes)]
+def _family_rows(own: pd.DataFrame, more: str, thresholds: list[tuple[float, str, bool]]) -> Iterator[dict[str, Any]]:
+    """Rows of one family, at each size and each threshold."""
+    condition = str(own["family_id"].iloc[0]), str(own["family"].iloc[0])
+    sized = Sized.of(own)
+    for variant, names, first, second in _pairs(own, not more):
+        role = "claim" if variant == "best" else "control"
+        common = {"tasks": task_count(own["tasks"].iloc[0])}
+        groups = sized.of_networks(first), sized.of_networks(second)
+        for size in [size for size in groups[0].sizes if size in groups[1].sizes]:
+            found = compare(*(group.costs(size) for group in groups))
+            yield claim_row(
+                2, condition, comparison_text(*names, ratio=False, more=more), variant, role=role, unit=_UNIT,
+                measure="accuracy", subject=f"{size:,} trials per task", **common, **found.columns(),
+            )  # fmt: skip
+        for threshold, name, decides in thresholds:
+            measured = trials_ratio(*groups, threshold)
+            if measured is not None:
+                yield claim_row(
+                    2, condition, comparison_text(*names, ratio=True, more=more), variant,
+                    role=role if decides else "control", unit="ratio of trials per task", measure="trials",
+                    subject=name, threshold=threshold, **common, **measured,
+                )  # fmt: skip

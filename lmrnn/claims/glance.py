@@ -8,23 +8,35 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from lmrnn.claims.controls import is_difference
+from lmrnn.claims.limits import limits_table
+
 _SIGNS = {"supported": "+", "not supported": "−", "undecided": "?"}
 _BOUNDS = {">=": "≥", "<=": "≤", "~": "~", "": ""}
 _LARGE = 20.0
 _SIGNS_NOTE = "+ supported, − not supported, ? undecided"
+_CONTROLS_NOTE = "; controls have no verdict, * their own 95% bounds exclude no difference"
 _BOUNDS_NOTE = (
     "; ≥, ≤ bounds, ~ both networks fail at times or always manage; - neither ever gets there, or both do with the "
     "smallest size"
 )
 _CAPTIONS = {
-    1: "Steps to threshold of the first network over those of the second, by threshold. Above 1: local is faster.",
-    2: "Training trials per task to threshold of the first network over those of the second, by threshold. "
-    "Above 1: local needs fewer.",
-    3: "Decision accuracy by group of tasks. Gap: autapse minus best local. Kept: what autapses gain over always "
-    "fixate, in percent of what the best local network gains. Supported: on base tasks a gap of at most .03, elsewhere "
-    "of .20 or more; undecided also where local itself gains fewer than .20 over always fixate.",
-    4: "Angle by which the state advances over the target's; 1 is the target's pace, 0 a state that stands still. "
-    "Supported: .8 to 1.25; not supported only of networks that answer half of the trials right.",
+    "area": "Mean decision accuracy during training (area under the learning curve), local minus full. Above "
+    "0: local learns faster. This measure hardly depends on how often is evaluated.",
+    "steps": "Steps to threshold of the first network over those of the second, by threshold. Above 1: local "
+    "is faster.",
+    "accuracy": "Test decision accuracy at each data size, local minus full. Above 0: local makes more of the data.",
+    "trials": "Training trials per task to threshold of the first network over those of the second, by "
+    "threshold. Above 1: local needs fewer.",
+    "groups": "Decision accuracy by group of tasks. Gap: autapse minus best local. Kept: what autapses gain "
+    "over always fixate, in percent of what the best local network gains. Supported: on base tasks a "
+    "gap of at most .03, elsewhere of .20 or more; undecided also where local itself gains fewer than"
+    " .20 over always fixate.",
+    "rotation": "Angle by which the state advances over the target's; 1 is the target's pace, 0 a state that "
+    "stands still. Supported: .8 to 1.25; not supported only of networks that answer half of the "
+    "trials right.",
+    "limits": "What other limits would give, by each row's own interval, not adjusted for the other rows; used are the "
+    'limits of the verdicts. Where "as well" and "fail" begin is a convention.',
 }
 
 
@@ -36,7 +48,8 @@ class Cell:
     verdict: str = ""
 
     def __str__(self) -> str:
-        return f"{self.text} {_SIGNS.get(self.verdict, '')}".rstrip() if self.text else ""
+        sign = _SIGNS.get(self.verdict, "")
+        return f"{self.text} {sign}".rstrip() if self.text != sign else sign
 
 
 @dataclass(frozen=True)
@@ -49,34 +62,55 @@ class Glance:
     blocks: list[tuple[str, list[tuple[str, list[Cell], str]]]] = field(default_factory=list)
 
 
-def glance(claim: int, rows: pd.DataFrame) -> Glance:
-    """One claim's numbers over the settings, from its rows of claims.csv (one or more)."""
-    columns, body = {3: _accuracies, 4: _shares}.get(claim, _ratios)(rows)
-    table = Glance(columns, _CAPTIONS[claim], f"{_SIGNS_NOTE}{_BOUNDS_NOTE if claim in (1, 2) else ''}.")
+def glances(claim: int, rows: pd.DataFrame) -> list[Glance]:
+    """One claim's numbers over the settings, from its rows of claims.csv (one or more), by measure."""
+    if claim in (1, 2):
+        return [_glance(part, measure, *_by_column(part)) for measure, part in rows.groupby("measure", sort=False)]
+    measure, (columns, body) = ("groups", _accuracies(rows)) if claim == 3 else ("rotation", _shares(rows))
+    return [_glance(rows, measure, columns, body), *_limits(rows)]
+
+
+def _glance(rows: pd.DataFrame, measure: str, columns: list[str], body: object) -> Glance:
+    notes = {"area": _CONTROLS_NOTE, "accuracy": _CONTROLS_NOTE}
+    both = _CONTROLS_NOTE + _BOUNDS_NOTE
+    table = Glance(
+        columns, _CAPTIONS[measure], f"{_SIGNS_NOTE}{({**notes, 'steps': both, 'trials': both}).get(measure, '')}."
+    )
     for _, part in rows.groupby("condition_id", sort=False):
         table.blocks.append((str(part["condition"].iloc[0]), list(body(part))))
     return table
 
 
-def _ratios(rows: pd.DataFrame) -> tuple:
-    """A row for each comparison, a column for each threshold at which some network of the study got there."""
-    measured = rows.groupby("threshold")["number"].apply(lambda numbers: numbers.notna().any())
-    thresholds = sorted(measured.index[measured]) or sorted(measured.index)
+def _column(row: pd.Series) -> str:
+    """What a row's column is called: its budget, data size or share of what can be reached, or else its threshold."""
+    return str(row["subject"]) or f"{row['threshold']:g}"
+
+
+def _by_column(rows: pd.DataFrame) -> tuple:
+    """A row for each comparison, a column for each budget, size or threshold at which something was measured."""
+    rows = rows.assign(column=rows.apply(_column, axis=1))
+    measured = rows[rows["number"].notna()] if rows["number"].notna().any() else rows
+    columns = [one for one in rows["column"].unique() if one in set(measured["column"])]
 
     def body(part: pd.DataFrame) -> Iterator[tuple[str, list[Cell], str]]:
+        part = part.assign(column=part.apply(_column, axis=1))
         for (_, comparison), own in part.groupby(["variant", "comparison"], sort=False):
-            known = own.set_index("threshold")
-            cells = [_ratio(known.loc[one]) if one in known.index else Cell() for one in thresholds]
-            yield str(comparison), cells, str(own["role"].iloc[0])
+            known = own.drop_duplicates("column").set_index("column")
+            cells = [_number(known.loc[one]) if one in known.index else Cell() for one in columns]
+            yield str(comparison), cells, "claim" if own["variant"].iloc[0] == "best" else "control"
 
-    return ["", *(f"{threshold:g}" for threshold in thresholds)], body
+    return ["", *columns], body
 
 
-def _ratio(row: pd.Series) -> Cell:
+def _number(row: pd.Series) -> Cell:
     if not np.isfinite(row["number"]):
         return Cell("-")
-    number = f"{row['number']:.2f}" if row["number"] < _LARGE else f"{row['number']:.0f}"
-    return Cell(_BOUNDS[row["bound"]] + number, str(row["verdict"]))
+    if is_difference(row):
+        number, none = f"{row['number']:+.3f}", 0.0
+    else:
+        number, none = (f"{row['number']:.2f}" if row["number"] < _LARGE else f"{row['number']:.0f}"), 1.0
+    apart = "*" if not row["verdict"] and (row["low"] > none or row["high"] < none) else ""
+    return Cell(_BOUNDS[row["bound"]] + number + apart, str(row["verdict"]))
 
 
 def _accuracies(rows: pd.DataFrame) -> tuple:
@@ -115,3 +149,20 @@ def _shares(rows: pd.DataFrame) -> tuple:
             )
 
     return ["", "share", "95%", "seeds"], body
+
+
+def _limits(rows: pd.DataFrame) -> Iterator[Glance]:
+    """What other limits would give: a table for each set of limits."""
+    table = limits_table(rows)
+    for _, part in table.groupby(table.groupby(["condition", "comparison"])["limit"].transform("; ".join), sort=False):
+        columns = [
+            f"{limit} (used)" if used else limit for limit, used in part[["limit", "used"]].drop_duplicates().values
+        ]
+        found = Glance(["", *columns], _CAPTIONS["limits"], f"{_SIGNS_NOTE}.")
+        for condition, own in part.groupby("condition", sort=False):
+            lines = [
+                (str(name), [Cell(_SIGNS[says], says) for says in line["says"]], "claim")
+                for name, line in own.groupby("comparison", sort=False)
+            ]
+            found.blocks.append((str(condition), lines))
+        yield found

@@ -7,23 +7,23 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from lmrnn.claims.controls import number_text
-from lmrnn.claims.glance import glance
-from lmrnn.claims.verdicts import STATEMENTS
+from lmrnn.claims.controls import measure_text, number_text
+from lmrnn.claims.glance import glances
+from lmrnn.claims.verdicts import ENOUGH_SEEDS, STATEMENTS
 from lmrnn.files.storage import write_text
 
 _NOTES = (
-    "Numbers are taken over seeds, intervals are bootstrap 95% intervals. Up to five seeds all resamples are taken; "
-    "with three the interval is the range of the three, and if nothing differed all three would still lie on one side "
-    "in a quarter of studies. Strict is therefore the verdict by Student's t interval. Each network is at its own best "
-    "learning rate, chosen on validation trials: for steps to threshold that of the smallest mean (a seed that never "
-    "gets there counts with the whole training), and for local networks also the radius. Each seed's networks are "
-    "chosen on the other seeds, so that a choice among more radii is not favoured by luck; chosen on the same seeds "
-    "they are a control. Accuracies and data sizes are of networks chosen on validation and measured on test trials. "
-    "A ratio is supported when its interval lies above 1, not supported when it lies "
-    "below, else undecided; also where the loser's best rate is the smallest or largest tried, where the winner has "
-    "seeds that never get there, or where the loser's smallest data set is enough. Fewer than three seeds decide "
-    "nothing."
+    "Every network is at its best setting: learning rate and, for local networks, radius. A number is measured on"
+    " each seed with the setting that is best on the other seeds. Its 95% bounds and p value hold for the best "
+    "settings whichever they are: each pair of settings is compared seed by seed (Student's t; ranks where a seed"
+    " never gets there), adjusted for how many could have been the best; steps to a threshold count as lying "
+    "anywhere between two evaluations. A verdict takes p values that are adjusted for all rows of a claim (Holm):"
+    " if nothing differed, 5% of studies at most would give any verdict on a claim. At least {seeds} seeds give "
+    "one. A row stays undecided, whatever its p value, where the loser's best rate is the smallest or largest "
+    "tried, or where a setting that was not trained with all seeds beats the chosen one. Share thresholds lie "
+    "between what is reached by seeing every stimulus without deciding anything and what the ideal observer "
+    "reaches; a threshold must be kept for a tenth of the training, or to its end; those that need no decision "
+    "are controls. Controls have bounds of their own, and no verdict."
 )
 
 
@@ -33,9 +33,9 @@ def write_page(claims: pd.DataFrame, path: Path | str, study: str) -> None:
     parts = [_part(claim, claims[claims["claim"] == claim]) for claim in STATEMENTS]
     headlines = _records(claims[claims["headline"].astype(bool)])
     page = pages.get_template("claims.html")
-    write_text(
-        path, page.render(study=study, notes=_NOTES, headlines=headlines, parts=parts, number_text=number_text) + "\n"
-    )
+    notes = _NOTES.format(seeds=ENOUGH_SEEDS)
+    texts = {"number_text": number_text, "measure_text": measure_text}
+    write_text(path, page.render(study=study, notes=notes, headlines=headlines, parts=parts, **texts) + "\n")
 
 
 def _records(rows: pd.DataFrame) -> list[dict]:
@@ -46,7 +46,7 @@ def _part(claim: int, rows: pd.DataFrame) -> dict:
     """What the page says of one claim."""
     numbers = [(words, _records(rows[rows["role"] == role])) for role, words in _ROLES.items()]
     part = {"claim": claim, "statement": STATEMENTS[claim], "sentence": _sentence(rows), "numbers": numbers}
-    return {**part, "glance": glance(claim, rows) if len(rows) else None}
+    return {**part, "glances": glances(claim, rows) if len(rows) else []}
 
 
 _ROLES = {"claim": "Measured", "control": "Controls"}
@@ -58,15 +58,16 @@ def _sentence(rows: pd.DataFrame) -> str:
     if counts.empty:
         return "Not measured in this study."
     words = ", ".join(f"{verdict} in {count}" for verdict, count in counts.items())
-    return f"Of {counts.sum()} cases (condition and threshold or tasks): {words}.{_equal_rates(rows)}"
+    return f"Of {counts.sum()} cases (condition, measure and threshold or tasks): {words}.{_equal_rates(rows)}"
 
 
 def _equal_rates(rows: pd.DataFrame) -> str:
-    """Whether the effect is there at equal learning rates."""
-    numbers = rows.loc[rows["variant"] == "rate", "number"].dropna()
+    """Whether the effect is there at equal learning rates, by the area of the whole training."""
+    own = rows[(rows["variant"] == "rate") & (rows["measure"] == "area")]
+    numbers = own.loc[own["budget"] == own.groupby("condition_id")["budget"].transform("max"), "number"].dropna()
     if numbers.empty:
         return ""
     return (
-        f" With both networks at the same learning rate, local is faster in {(numbers > 1).sum()} and full in "
-        f"{(numbers < 1).sum()} of {len(numbers)} comparisons."
+        f" With both networks at the same learning rate, local learns faster in {(numbers > 0).sum()} and full in "
+        f"{(numbers < 0).sum()} of {len(numbers)} comparisons (area, whole training)."
     )

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmrnn.claims.verdicts import ENOUGH_SEEDS, claim_row
-from lmrnn.curves.statistics import mean_interval, student_interval
+from lmrnn.claims.bounds import p_above
+from lmrnn.claims.verdicts import claim_row
+from lmrnn.curves.statistics import student_interval
 from lmrnn.tasks import task_count
 
-ON_TARGET = (0.8, 1.25)  # share of the target's rotation that counts as following it
+# Share of the target's rotation that counts as following it: the convention for two things to count as the same, a
+# ratio of means between .8 and 1 / .8 (D. J. Schuirmann 1987; regulators' limit of bioequivalence).
+ON_TARGET = (0.8, 1.25)
 SOLVED = 0.5  # share of trials answered right from which networks count as solving a group of tasks
 FEW_TRIALS = 8  # a task with fewer trials answered right says nothing of them
 _WORDS = {
@@ -54,34 +57,33 @@ def _row(comparison: str, part: pd.DataFrame, column: str, claimed: bool) -> dic
     """One measure of one network's rotation: mean over tasks, then over seeds."""
     first = part.iloc[0]
     by_seed = part.groupby("seed")[column].mean().to_numpy()
-    number, low, high = (float(value) for value in mean_interval(by_seed))
-    t_low, t_high = student_interval(by_seed)
+    low, high = student_interval(by_seed)
     detail = f"{part['task'].nunique()} tasks; coherence of angle and position {part['coherence'].mean():.2f}"
     right = part["right_trials"].sum() / part["trials"].sum() if "right_trials" in part else float("nan")
     if np.isfinite(right):
         detail += f"; {right:.0%} of trials answered right" + ("" if right >= SOLVED else ": not solved")
     if column == "pattern_share":
         detail = f"{part['task'].nunique()} tasks; coherence of the pattern {part['pattern_coherence'].mean():.2f}"
+    unsolved = "" if not right < SOLVED else "fewer than half of the trials are answered right"
     return claim_row(
         4, (first["panel_id"], first["panel"]), comparison, column,
-        role="claim" if claimed else "control", number=number, low=low, high=high, t_low=t_low,
-        t_high=t_high, seeds=len(by_seed), unit="angle advanced / target's", tasks=task_count(first["tasks"]),
-        subject=first["what"], network_id=first["connectivity_id"],
-        detail=detail, verdict=verdict_of_rotation(low, high, len(by_seed), right) if claimed else "",
-        strict_verdict=verdict_of_rotation(t_low, t_high, len(by_seed), right) if claimed else "",
+        role="claim" if claimed else "control", number=float(by_seed.mean()), low=low, high=high, seeds=len(by_seed),
+        unit="angle advanced / target's", tasks=task_count(first["tasks"]), measure="rotation",
+        subject=first["what"], network_id=first["connectivity_id"], detail=detail,
+        sides=sides(by_seed) if claimed else (np.nan, np.nan), forbidden=("", unsolved),
     )  # fmt: skip
 
 
-def verdict_of_rotation(low: float, high: float, seeds: int, right: float = float("nan")) -> str:
-    """What the interval of the share of the target's rotation says of claim 4.
+def sides(shares: np.ndarray, limits: tuple[float, float] = ON_TARGET) -> tuple[float, float]:
+    """One-sided p values for and against claim 4, of seeds' shares (seeds,) of the target's rotation.
 
-    ``supported`` if all of it lies in `ON_TARGET`, ``not supported`` if none and the networks answer half of the trials
-    or more right throughout (`right`; NaN where that is not known), else ``undecided``, also without an interval (NaN):
-    how a task is solved shows only in networks that solve it.
+    For it: that the mean lies inside the limits, by two one-sided tests; against it: that it lies below or above them.
+    Student's (D. J. Schuirmann: A comparison of the two one-sided tests procedure and the power approach. J.
+    Pharmacokin. Biopharm. 15(6), 1987). NaN with a single seed.
     """
-    if seeds < ENOUGH_SEEDS or not np.isfinite(low):
-        return "undecided"
-    if low >= ON_TARGET[0] and high <= ON_TARGET[1]:
-        return "supported"
-    off = high < ON_TARGET[0] or low > ON_TARGET[1]
-    return "not supported" if off and not right < SOLVED else "undecided"
+    if len(shares) < 2:
+        return float("nan"), float("nan")
+    values, ends = np.asarray(shares, dtype=float)[None], np.array(limits)[:, None, None] * np.ones((1, len(shares)))
+    above = [float(p_above(values, end)) for end in ends]
+    below = [float(p_above(end, values)) for end in ends]
+    return max(above[0], below[1]), min(below[0], above[1])

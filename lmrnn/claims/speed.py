@@ -1,57 +1,78 @@
-"""Claim 1: steps to threshold, full over best local, each at its best learning rate."""
+"""Claim 1: how fast networks learn, full against best local, each at its best learning rate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lmrnn.claims.ratios import Ratio, candidates, ratio_of_best
+from lmrnn.claims.best import Comparison, compare
+from lmrnn.claims.measures import Measure, measures
+from lmrnn.claims.networks import Networks
 from lmrnn.claims.verdicts import claim_row
-from lmrnn.curves.comparison import largest_size, restricted
+from lmrnn.curves.comparison import largest_size
 from lmrnn.curves.identity import number_texts
 from lmrnn.tasks import task_count
 
+if TYPE_CHECKING:
+    from lmrnn.study.cells import CellResult
+
 SAME_SEEDS = "chosen on the same seeds"  # a control: elsewhere each seed's networks are chosen on the other seeds
-# control: the kind of connectivity that takes the place of the full network
-CONTROLS = {"random of equal density": "random", "full with as many synapses": "full_matched"}
+_COLUMNS = [
+    *("panel_id", "panel", "tasks", "kind", "synapses", "connectivity", "connectivity_id", "learning_rate", "seed"),
+    "steps",
+]
 
 
-def speed_rows(times: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Claim 1 and its controls as rows of claims.csv, for every panel of the largest data size and every threshold.
+def speed_rows(
+    runs: pd.DataFrame, results: Sequence[CellResult], thresholds: Sequence[float]
+) -> Iterator[dict[str, Any]]:
+    """Claim 1 and its controls as rows of claims.csv, for every panel of the largest data size and every measure.
 
-    From `lmrnn.curves.tables.threshold_times`. Controls: networks chosen on the seeds they are measured on, every
-    radius by itself, random and matched networks in place of the full one, both at each learning rate.
+    From `lmrnn.curves.comparison.prepare` and the same cells. Areas are differences in mean accuracy, local minus full;
+    steps to a threshold are ratios, full over local. Thresholds that are reached without deciding anything are
+    controls. So are networks chosen on the seeds they are measured on, every radius by itself, both networks at each
+    learning rate, autapses in place of the full network, and random and matched ones against local ones of as many
+    synapses.
     """
-    limited = restricted(largest_size(times))
-    for (panel, threshold), part in limited.groupby(["panel_id", "threshold"], sort=False):
-        groups = {kind: candidates(part, kind) for kind in ("local", "full", *CONTROLS.values())}
-        if groups["local"].empty or groups["full"].empty:
+    for panel, part in largest_size(runs)[_COLUMNS].groupby("panel_id", sort=False):
+        if not {"full", "local"} <= set(part["kind"]):
             continue
-        condition = str(panel), str(part["panel"].iloc[0])
-        common = {"threshold": threshold, "tasks": task_count(part["tasks"].iloc[0]), "unit": "ratio of steps"}
-        for variant, comparison, found in _comparisons(groups, float(part["limit_steps"].max())):
-            role = "claim" if variant == "best" else "control"
-            yield claim_row(1, condition, comparison, variant, role=role, **common, **found.columns())
+        condition, networks = (str(panel), str(part["panel"].iloc[0])), Networks(part)
+        for measure in measures(part, results, thresholds):
+            common = {
+                "threshold": measure.threshold if measure.name == "steps" else None,
+                "budget": measure.budget,
+                "measure": measure.name,
+                "subject": measure.subject,
+                "tasks": task_count(part["tasks"].iloc[0]),
+                "unit": "ratio of steps" if measure.logarithmic else "difference in mean decision accuracy",
+            }
+            for variant, names, found in _comparisons(measure, networks):
+                role = "claim" if variant == "best" and measure.decides else "control"
+                words = comparison_text(*names, measure.logarithmic, f", {SAME_SEEDS}" * (variant == "same seeds"))
+                yield claim_row(1, condition, words, variant, role=role, **common, **found.columns())
 
 
-def _comparisons(groups: dict[str, pd.DataFrame], limit: float) -> Iterator[tuple[str, str, Ratio]]:
-    """Variant, name and ratio of everything that is compared at one threshold of one panel."""
-    full, local = groups["full"], groups["local"]
-    yield "best", "full / best local", ratio_of_best(full, local, limit)
-    yield "same seeds", f"full / best local, {SAME_SEEDS}", ratio_of_best(full, local, limit, held_out=False)
-    for name, kind in CONTROLS.items():
-        if len(groups[kind]):
-            yield kind, f"{name} / best local", ratio_of_best(groups[kind], local, limit)
-    networks = dict(zip(local.index.get_level_values("connectivity_id"), local.index, strict=True))
-    for network, (label, *_) in networks.items() if len(networks) > 1 else ():
-        chosen = local.index.get_level_values("connectivity_id") == network
-        yield "network", f"full / {label}", ratio_of_best(full, local[chosen], limit)
-    rates = [group.index.get_level_values("learning_rate") for group in (full, local)]
-    shared = sorted(set(rates[0]) & set(rates[1]))
-    for rate, text in zip(shared, number_texts(shared) if shared else (), strict=True):
-        found = ratio_of_best(full[rates[0] == rate], local[rates[1] == rate], limit)
-        # the rate is given, not chosen: it lies at no edge
-        yield "rate", f"full / best local, both at {text}", replace(found, edges=(False, False))
+def comparison_text(first: str, second: str, ratio: bool, more: str = "") -> str:
+    """What is compared: ``full / best local`` of costs, ``best local - full`` of accuracies."""
+    return (f"{first} / {second}" if ratio else f"{second} - {first}") + more
+
+
+def _comparisons(measure: Measure, networks: Networks) -> Iterator[tuple[str, tuple[str, ...], Comparison]]:
+    """Variant, names and comparison of everything that is compared by one measure of one panel."""
+    costs, log = measure.costs, measure.logarithmic
+    full, local = costs.of(networks.ids("full")), costs.of(networks.ids("local"))
+    yield "best", ("full", "best local"), compare(full, local, log)
+    yield "same seeds", ("full", "best local"), compare(full, local, log, held_out=False)
+    if others := networks.ids("autapse"):
+        yield "autapse", ("autapse", "best local"), compare(costs.of(others), local, log)
+    for kind, names, first, second in networks.at_equal_synapses():
+        yield kind, names, compare(costs.of(first), costs.of(second), log)
+    for network, label in networks.radii():
+        yield "network", ("full", label), compare(full, local.of({network}), log)
+    rates = sorted({one.rate for one in full.settings} & {one.rate for one in local.settings})
+    for rate, text in zip(rates, number_texts(rates) if rates else (), strict=True):
+        first, second = (group.only(lambda one, rate=rate: one.rate == rate) for group in (full, local))
+        yield "rate", ("full", f"best local, both at {text}"), compare(first, second, log).at_given_rate()

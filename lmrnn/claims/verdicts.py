@@ -1,51 +1,75 @@
-"""From intervals to verdicts, and the form of a claim's row."""
+"""From p values to verdicts, and the form of a claim's row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-ENOUGH_SEEDS = 3
+from lmrnn.curves.statistics import holm
+
+# The fewest seeds from which a comparison of ten settings or so can say anything at all; with fewer, rows have numbers.
+ENOUGH_SEEDS = 6
+ERRORS = 0.05  # how often, at most, any row of a claim has a verdict where there is no difference
 STATEMENTS = {
-    1: "Local networks reach the threshold in fewer training steps than full ones",
-    2: "Local networks need fewer training trials per task than full ones",
+    1: "Local networks learn faster, in training steps, than full ones",
+    2: "Local networks need less training data than full ones",
     3: "Autapses match local networks on the 20 tasks, but not on Mod-Cog",
     4: "Seq and int tasks are solved by rotation along a ring, one step of the ring per 100 ms",
 }
 # Columns of claims.csv: what is read, then, after `second`, what rows are told apart and joined by.
 COLUMNS = [
     "claim", "statement", "condition", "threshold", "comparison", "role", "number", "low", "high", "unit", "seeds",
-    "verdict", "headline", "detail", "t_low", "t_high", "strict_verdict", "first", "second", "baseline", "controls",
-    "condition_id", "variant", "subject", "network_id", "bound",
+    "verdict", "reason", "headline", "detail", "p", "p_holm", "first", "second", "baseline", "controls",
+    "condition_id", "variant", "subject", "network_id", "bound", "measure", "budget",
 ]  # fmt: skip
-
-
-def verdict_of_ratio(low: float, high: float, seeds: int, could_turn: tuple[bool, bool] = (False, False)) -> str:
-    """What the interval of a ratio (NaN where there is none) says of the claim that it is greater than one.
-
-    ``supported``, ``not supported`` or ``undecided``. `could_turn` says whether the true ratio could be smaller than a
-    ratio above one, and larger than one below: the best rate of the network that lost lies at the edge of those tried,
-    the one that won has seeds that never got there, or the one that lost has seeds that got there with the smallest
-    cost tried.
-    """
-    if seeds < ENOUGH_SEEDS or not (np.isfinite(low) or np.isfinite(high)):
-        return "undecided"
-    if low > 1:
-        return "undecided" if could_turn[0] else "supported"
-    if high < 1:
-        return "undecided" if could_turn[1] else "not supported"
-    return "undecided"
 
 
 def claim_row(claim: int, condition: tuple[str, str], comparison: str, variant: str, **values: Any) -> dict[str, Any]:
     """One row of claims.csv, blank where nothing is given.
 
     `condition` is the id and the label of battery, layout, network and data size; `comparison` says in words, and
-    `variant` in one word, what is compared. `subject` is the group of tasks, `network_id` the network, where there is
-    one, and `bound` says of what kind of bound the number is (``>=``, ``<=``, ``~``: not even that).
+    `variant` in one word, what is compared. `subject` is the group of tasks, the data size or the budget, `network_id`
+    the network, where there is one, and `bound` says of what kind of bound the number is (``>=``, ``<=``, ``~``: not
+    even that). `sides` are the one-sided p values for and against what the claim says, `forbidden` why neither may be
+    called even if they are small; both are what `judge` makes verdicts of.
     """
-    blank = dict.fromkeys(("number", "low", "high", "t_low", "t_high", "first", "second", "baseline"), np.nan)
-    words = {"threshold": None, "role": "claim", "seeds": 0, "verdict": "undecided", "strict_verdict": "undecided"}
+    blank = dict.fromkeys(("number", "low", "high", "p", "p_holm", "first", "second", "baseline", "budget"), np.nan)
+    words = {"threshold": None, "role": "claim", "seeds": 0, "verdict": "", "reason": "", "measure": ""}
     ids = {"condition_id": condition[0], "variant": variant, "subject": "", "network_id": "", "bound": ""}
-    return {**blank, **words, **ids, "claim": claim, "condition": condition[1], "comparison": comparison, **values}
+    judged = {"sides": (np.nan, np.nan), "forbidden": ("", "")}
+    given = {"claim": claim, "condition": condition[1], "comparison": comparison, **values}
+    return {**blank, **words, **ids, **judged, **given}
+
+
+def judge(rows: Sequence[dict[str, Any]]) -> None:
+    """Give rows of `claim_row` their p values, two-sided, and those that make a claim their verdict and its reason.
+
+    A verdict is ``supported``, ``not supported`` or ``undecided``. A claim's rows are one family, adjusted by Holm:
+    whatever their number, studies without a difference get any verdict in 5% at most. Rows with fewer than
+    `ENOUGH_SEEDS` seeds or without a number can get none, and do not count among them.
+    """
+    for row in rows:
+        row["p"] = float(min(1.0, 2 * min(row["sides"])))
+    claims = [row for row in rows if row["role"] == "claim"]
+    for number in {row["claim"] for row in claims}:
+        able = [r for r in claims if r["claim"] == number and r["seeds"] >= ENOUGH_SEEDS and np.isfinite(r["p"])]
+        for row, adjusted in zip(able, holm(np.array([row["p"] for row in able])), strict=True):
+            row["p_holm"] = float(adjusted)
+    for row in claims:
+        row["verdict"], row["reason"] = _verdict(row)
+
+
+def _verdict(row: dict[str, Any]) -> tuple[str, str]:
+    """A row's verdict and, where it is undecided, the reason."""
+    if not np.isfinite(row["number"]):
+        return "undecided", "nothing to compare"
+    if row["seeds"] < ENOUGH_SEEDS:
+        return "undecided", f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
+    side = int(np.argmin(row["sides"]))
+    if not row["p_holm"] <= ERRORS:
+        return "undecided", "the difference is within chance" if row["p"] > ERRORS else "within chance over all rows"
+    if row["forbidden"][side]:
+        return "undecided", row["forbidden"][side]
+    return ("supported", "not supported")[side], ""

@@ -6,7 +6,6 @@ is infinity here: it takes part in every median and every resample, so that no c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -71,28 +70,6 @@ def median_interval(times: Floats, draws: int = DRAWS) -> tuple[float, float, fl
         return median, float("nan"), float("nan")
     low, high = percentile_interval(np.median(times[resamples(len(times), draws)], axis=1))
     return median, float(low), float(high)
-
-
-def paired_interval(
-    samples: Sequence[Floats], statistic: Callable[..., Floats], draws: int = DRAWS
-) -> tuple[float, float, float]:
-    """A statistic of several samples that share their seeds, each (seeds,), and its paired bootstrap 95% interval.
-
-    `statistic` takes one array per sample, each (resamples, seeds), and returns (resamples,). Bounds are NaN for one
-    seed or where a resample has no value (inf / inf).
-    """
-    arrays = [np.asarray(sample, dtype=float) for sample in samples]
-    n = len(arrays[0])
-    with np.errstate(divide="ignore", invalid="ignore"):  # a time may be 0, or infinite
-        value = float(statistic(*(array[None] for array in arrays))[0])
-        if n < 2:
-            return value, float("nan"), float("nan")
-        index = resamples(n, draws)
-        drawn = statistic(*(array[index] for array in arrays))
-    if np.isnan(drawn).any():
-        return value, float("nan"), float("nan")
-    low, high = percentile_interval(drawn)
-    return value, float(low), float(high)
 
 
 def crossing(x: Floats, y: Floats, threshold: float, logarithmic: bool = False) -> float:

@@ -158,13 +158,16 @@ class Reach:
         return self.chance + share * (self.ideal - self.chance)
 
 
-def reach_of(tasks: int | str | Sequence[str | Task], dt: int = 100, definition: str = "corrected") -> Reach:
+def reach_of(
+    tasks: int | str | Sequence[str | Task], dt: int = 100, definition: str = "corrected", trials: int = TRIALS
+) -> Reach:
     """What can be reached on a battery (as for `battery_names`, or its tasks, as `battery_of` gives them); raises what
     `battery` and `ideal_accuracy` raise.
     """
     given = [] if isinstance(tasks, (int, str)) else [task for task in tasks if isinstance(task, Task)]
     members = given or battery(tasks)  # type: ignore[arg-type]
-    found = np.array([ideal_accuracy(_without_movement(task), dt, definition) for task in members])  # (tasks, 2)
+    bases = [_without_movement(task) for task in members]
+    found = np.array([ideal_accuracy(base, dt, definition, trials) for base in bases])  # (tasks, 2)
     # forms of one base share its Monte Carlo trials, so that their errors add up instead of averaging out
     error = float(found[:, 1].mean())
     return Reach(float(np.mean([undecided_accuracy(task) for task in members])), float(found[:, 0].mean()), error)

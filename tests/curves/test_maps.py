@@ -22,7 +22,7 @@ def test_the_map_compares_at_equal_rates(tmp_path):
     row = one(table, learning_rate=1e-3, threshold=0.7)
     assert (row["ratio"], row["local"], row["bound"]) == (pytest.approx(800 / 500), "local-r3", "")
     row = one(table, learning_rate=4e-3, threshold=0.7)
-    assert (row["bound"], row["full_reached"], row["local_reached"], row["cells"]) == (">", 0, 3, 3)
+    assert (row["bound"], row["full_reached"], row["local_reached"], row["cells"]) == (">", 0, 6, 6)
     with watched() as drawn:
         draw_map(table, tmp_path / "map")
     ratios = table.sort_values(["threshold", "learning_rate"])

@@ -10,7 +10,6 @@ from lmrnn.curves.statistics import (
     crossing,
     mean_interval,
     median_interval,
-    paired_interval,
     resamples,
     student_interval,
 )
@@ -45,12 +44,6 @@ def test_eight_seeds_are_resampled_alike_at_every_call_and_cover_the_mean():
     # standard error of the mean of 8 draws from 0..7 is sqrt(5.25 / 8) = 0.81
     assert low == pytest.approx(3.5 - 1.96 * 0.81, abs=0.2)
     assert high == pytest.approx(3.5 + 1.96 * 0.81, abs=0.2)
-
-
-def test_a_paired_ratio_cancels_what_the_seeds_share():
-    slow, fast = np.array([200.0, 400.0, 800.0]), np.array([100.0, 200.0, 400.0])
-    value = paired_interval([slow, fast], lambda a, b: np.median(a, axis=1) / np.median(b, axis=1))
-    assert value == (2.0, 2.0, 2.0)
 
 
 def test_students_interval_of_a_mean():

@@ -22,7 +22,6 @@ sweep: setup  ## train the default study and draw its curves
 
 replication: setup  ## the paper's claims, on this machine
 	$(BIN)/snakemake --cores $(CORES) --configfile config/replication.yaml
-	$(BIN)/snakemake --cores $(CORES) --configfile config/replication_settings.yaml
 
 report: setup  ## one HTML file with claims, figures, tables and provenance; CONFIG=... for another study
 	$(BIN)/snakemake --report $(REPORT) $(if $(CONFIG),--configfile $(CONFIG))

@@ -46,6 +46,10 @@ class Settings:
         """The settings of some connectivities (their ids), and the seeds that any of them has."""
         return self.only(lambda setting: setting.connectivity_id in networks)
 
+    def at_rate(self, rate: float) -> Settings:
+        """The settings at a learning rate."""
+        return self.only(lambda setting: setting.rate == rate)
+
     def only(self, wanted: Callable[[Setting], bool]) -> Settings:
         """Those settings that are wanted, and the seeds that any of them has."""
         rows = [i for i, setting in enumerate(self.settings) if wanted(setting)]

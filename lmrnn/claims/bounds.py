@@ -75,7 +75,7 @@ def _pair_p(first: Floats, second: Floats) -> Floats:
     n = differences.shape[-1]
     if n < 2:
         return np.ones(differences.shape[:-1])
-    whole = np.isfinite(differences).all(axis=-1)
+    whole = np.asarray(np.isfinite(differences).all(axis=-1))
     mean, error = _moments(np.where(whole[..., None], differences, 0.0))
     p = special.stdtr(n - 1, -mean / error)
     if not whole.all():
@@ -90,7 +90,7 @@ def _pair_bound(first: Floats, second: Floats, level: float) -> Floats:
     n = differences.shape[-1]
     if n < 2:
         return np.full(differences.shape[:-1], -np.inf)
-    whole = np.isfinite(differences).all(axis=-1)
+    whole = np.asarray(np.isfinite(differences).all(axis=-1))
     mean, error = _moments(np.where(whole[..., None], differences, 0.0))
     bound = mean + special.stdtrit(n - 1, level) * error
     if not whole.all():

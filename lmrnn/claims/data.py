@@ -75,7 +75,7 @@ def _family_rows(own: pd.DataFrame, more: str, thresholds: list[tuple[float, str
         common = {"tasks": task_count(own["tasks"].iloc[0])}
         groups = sized.of_networks(first), sized.of_networks(second)
         for size in [size for size in groups[0].sizes if size in groups[1].sizes]:
-            found = compare(*(group.costs(size) for group in groups))
+            found = compare(groups[0].costs(size), groups[1].costs(size))
             yield claim_row(
                 2, condition, comparison_text(*names, ratio=False, more=more), variant, role=role, unit=_UNIT,
                 measure="accuracy", subject=f"{size:,} trials per task", **common, **found.columns(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,7 +70,7 @@ def glances(claim: int, rows: pd.DataFrame) -> list[Glance]:
     return [_glance(rows, measure, columns, body), *_limits(rows)]
 
 
-def _glance(rows: pd.DataFrame, measure: str, columns: list[str], body: object) -> Glance:
+def _glance(rows: pd.DataFrame, measure: str, columns: list[str], body: Callable) -> Glance:
     notes = {"area": _CONTROLS_NOTE, "accuracy": _CONTROLS_NOTE}
     both = _CONTROLS_NOTE + _BOUNDS_NOTE
     table = Glance(

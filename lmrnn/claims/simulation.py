@@ -12,7 +12,7 @@ verdicts, where either verdict is wrong.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,7 +135,7 @@ def verdict_rates(
     runs, cells = simulate(world, seeds, number, rng)
     turned = simulated_rotation(world, seeds, number, rng)
     rows = [*speed_rows(runs, cells, thresholds), *data_rows(runs, cells, thresholds), *autapse_rows(runs, cells)]
-    studies = {}
+    studies: dict[str, int] = {}
     for name in ("panel_id", "family_id"):
         studies |= dict(zip(runs[name], runs["batch_size"], strict=True))
     by_study: dict[int, list[dict]] = {}
@@ -158,7 +158,7 @@ WORLDS = {
     "a long tail of slow trainings": World(flat=False, skewed=True),
 }
 # Of each claim the setting that makes a difference, in what unit it is told, and effects among which 80% is sought.
-_EFFECTS = {
+_EFFECTS: dict[int, tuple[str, str, Callable[[float], float], np.ndarray]] = {
     1: ("speed", "full takes longer by a factor of", np.exp, np.linspace(0.0, 1.0, 6)),
     2: ("data", "local more accurate by", float, np.linspace(0.0, 0.15, 6)),
     3: ("points", "beyond the limit by", float, np.linspace(0.0, 0.15, 6)),
@@ -191,8 +191,8 @@ def main(studies: int = 200) -> None:
     print(f"\nThe effect that is found in 80% (standard deviation of a training's speed {noise.own:g}, of an accuracy "
           f"{noise.spread:g})\n")  # fmt: skip
     for claim in CLAIMS:
-        found = [power(claim, seeds, max(studies // 5, 10)) for seeds in (6, 10)]
-        print(f"claim {claim}: {_EFFECTS[claim][1]} {found[0]:.3g} with 6 seeds, {found[1]:.3g} with 10")
+        few, more = (power(claim, seeds, max(studies // 5, 10)) for seeds in (6, 10))
+        print(f"claim {claim}: {_EFFECTS[claim][1]} {few:.3g} with 6 seeds, {more:.3g} with 10")
 
 
 if __name__ == "__main__":

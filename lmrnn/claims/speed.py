@@ -60,7 +60,7 @@ def comparison_text(first: str, second: str, ratio: bool, more: str = "") -> str
     return (f"{first} / {second}" if ratio else f"{second} - {first}") + more
 
 
-def _comparisons(measure: Measure, networks: Networks) -> Iterator[tuple[str, tuple[str, ...], Comparison]]:
+def _comparisons(measure: Measure, networks: Networks) -> Iterator[tuple[str, tuple[str, str], Comparison]]:
     """Variant, names and comparison of everything that is compared by one measure of one panel."""
     costs, log = measure.costs, measure.logarithmic
     full, local = costs.of(networks.ids("full")), costs.of(networks.ids("local"))
@@ -68,11 +68,11 @@ def _comparisons(measure: Measure, networks: Networks) -> Iterator[tuple[str, tu
     yield "same seeds", ("full", "best local"), compare(full, local, log, held_out=False)
     if others := networks.ids("autapse"):
         yield "autapse", ("autapse", "best local"), compare(costs.of(others), local, log)
-    for kind, names, first, second in networks.at_equal_synapses():
-        yield kind, names, compare(costs.of(first), costs.of(second), log)
+    for kind, names, control, alike in networks.at_equal_synapses():
+        yield kind, names, compare(costs.of(control), costs.of(alike), log)
     for network, label in networks.radii():
         yield "network", ("full", label), compare(full, local.of({network}), log)
     rates = sorted({one.rate for one in full.settings} & {one.rate for one in local.settings})
     for rate, text in zip(rates, number_texts(rates) if rates else (), strict=True):
-        first, second = (group.only(lambda one, rate=rate: one.rate == rate) for group in (full, local))
-        yield "rate", ("full", f"best local, both at {text}"), compare(first, second, log).at_given_rate()
+        found = compare(full.at_rate(rate), local.at_rate(rate), log)
+        yield "rate", ("full", f"best local, both at {text}"), found.at_given_rate()

@@ -50,8 +50,8 @@ class Sized:
         """Some connectivities (their ids), at the sizes and seeds that any of them has."""
         rows = [i for i, one in enumerate(self.settings) if one.connectivity_id in networks]
         ran = ~np.isnan(self.test[rows])
-        sizes = [size for size, any_ran in zip(self.sizes, ran.any(axis=(0, 2)), strict=True) if any_ran]
-        seeds = [seed for seed, any_ran in zip(self.seeds, ran.any(axis=(0, 1)), strict=True) if any_ran]
+        sizes = [size for size, any_ran in zip(self.sizes, np.asarray(ran.any(axis=(0, 2))), strict=True) if any_ran]
+        seeds = [seed for seed, any_ran in zip(self.seeds, np.asarray(ran.any(axis=(0, 1))), strict=True) if any_ran]
         settings = tuple(self.settings[i] for i in rows)
         return Sized(self.sizes, self.seeds, settings, self.test[rows], self.validation[rows]).at(sizes, seeds)
 
@@ -59,9 +59,8 @@ class Sized:
         """What each setting that was run at a size costs: the negative of its accuracy, chosen by validation."""
         k = self.sizes.index(size)
         value, choose = -self.test[:, k], -self.validation[:, k]
-        return Settings(self.settings, self.seeds, value, value, value, choose).only(
-            {one for one, ran in zip(self.settings, ~np.isnan(value).all(axis=1), strict=True) if ran}.__contains__
-        )
+        ran = {self.settings[i] for i in np.flatnonzero(~np.isnan(value).all(axis=1))}
+        return Settings(self.settings, self.seeds, value, value, value, choose).only(ran.__contains__)
 
     def at(self, sizes: list[int], seeds: list[int]) -> Sized:
         """The same at given sizes and seeds."""
@@ -74,7 +73,7 @@ class Sized:
 
     def whole(self) -> np.ndarray:
         """Which settings have all seeds at which size, (settings, sizes)."""
-        return ~np.isnan(self.test).any(axis=-1)
+        return np.asarray(~np.isnan(self.test).any(axis=-1))
 
     def band(self, level: float) -> tuple[Floats, Floats]:
         """Lower and upper bound of the best setting's expected accuracy at each size, (sizes,); each at `level`.
@@ -99,9 +98,7 @@ class Sized:
             able = [one for one, ran in zip(self.settings, whole, strict=True) if ran]
             found = {able[pick] for pick in picks.tolist()}
             names |= {one.label for one in found}
-            tried = [
-                one for one, ran in zip(self.settings, ~np.isnan(self.test[:, k]).all(axis=-1), strict=True) if ran
-            ]
+            tried = [self.settings[i] for i in np.flatnonzero(~np.isnan(self.test[:, k]).all(axis=-1))]
             doubts += [f"{one.label}'s best rate at {self.sizes[k]} is at the edge of those tried"
                        for one in sorted(found) if at_edge(one, tried)]  # fmt: skip
             doubts += self._beaten(k, picked[k])

@@ -27,7 +27,7 @@ from lmrnn.files.storage import atomic_path
 WIDTH = 7.0  # inches: two columns of a page, one is 3.5
 ROW = 2.0
 DPI = 200
-SEEDS_NOTE = "bars, bands: bootstrap 95% interval over seeds (of 3 seeds: their range)"
+SEEDS_NOTE = "bars, bands: bootstrap 95% interval over seeds (of two or three seeds: their range)"
 
 # Okabe and Ito's colours, told apart by readers with any of the common colour blindnesses
 _COLOURS = {

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lmrnn.curves.statistics import area, holm, sustained_crossing
+from lmrnn.curves.statistics import area, holm, mean_interval, sustained_crossing
+from lmrnn.figures.style import SEEDS_NOTE
 
 INF = float("inf")
 
@@ -43,3 +44,12 @@ def test_holm_by_hand():
     # .01 * 4, .02 * 3, .03 * 2 (no less than the one before), .5
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
     assert holm([0.9, 0.8]).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_the_interval_of_few_seeds_is_called_their_range(seeds):
+    values = np.array([0.3, 0.7, 0.5])[:seeds]
+    _, low, high = mean_interval(values)
+    assert (float(low), float(high)) == pytest.approx((values.min(), values.max()))
+    assert "of two or three seeds: their range" in SEEDS_NOTE
+    assert mean_interval(np.array([0.1, 0.2, 0.3, 0.4]))[1] > 0.1  # from four on it is not

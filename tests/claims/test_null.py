@@ -11,7 +11,7 @@ from lmrnn.claims.simulation import CLAIMS, WORLDS, World, verdict_rates
 from tests.claims.test_claims import computed, one
 from tests.synthetic_cells import FULL, LOCAL3, cell
 
-SOAK = int(os.environ.get("LMRNN_SOAK_STUDIES", 0))  # studies of each world and number of seeds, by `make soak`
+SOAK = int(os.environ.get("LMRNN_SOAK_NULLS", 0))  # studies of each world and number of seeds, by `make soak`
 
 
 @pytest.mark.soak

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 VMSTAT = Path("/proc/vmstat")
-# of a process's start, by two readings of the same clock in ticks of 10 ms
-_SAME_START_SECONDS = 1.0
+# by which a clock may be set right between a process's start and the note of it
+_CLOCK_SECONDS = 1.0
 
 
 def this_process() -> dict[str, Any]:
     """What tells this process from all others, and how many this machine has killed for lack of memory so far."""
-    started = psutil.Process().create_time()
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "killed": killed_for_memory()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "began": time.time(), "killed": killed_for_memory()}
 
 
 def killed_for_memory() -> int:
@@ -35,23 +34,21 @@ def fate(process: Mapping[str, Any]) -> str:
 
     Empty where it lives, or where nothing is known of it: it ran on another machine, or the description is no such.
     """
-    pid, started, killed = (process.get(name) for name in ("pid", "started", "killed"))
+    import psutil  # which those who are looked at do without
+
+    pid, began, killed = (process.get(name) for name in ("pid", "began", "killed"))
     if process.get("host") != socket.gethostname() or not isinstance(pid, int) or not 0 < pid < 2**31:
         return ""
-    if not isinstance(started, (int, float)) or not isinstance(killed, int) or _lives(pid, started):
+    if not isinstance(began, (int, float)) or not isinstance(killed, int):
         return ""
+    with suppress(psutil.NoSuchProcess):
+        if psutil.Process(pid).create_time() < began + _CLOCK_SECONDS:  # a later one of this number is another
+            return ""
     more = killed_for_memory() - killed
-    if started > psutil.boot_time() and more > 0:
+    if began > psutil.boot_time() and more > 0:
         return (
             f"killed: out of memory (since it began, this machine has killed {more} processes for lack of memory). Run "
             "fewer cells at once, lower network.neurons, training.batch_size or trials_per_task, or run it where there "
             "is more"
         )
     return "killed without a word (SIGKILL, status 137): out of memory, a kill -9, or the machine went down"
-
-
-def _lives(pid: int, started: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - started) < _SAME_START_SECONDS
-    except psutil.NoSuchProcess:
-        return False

@@ -86,11 +86,14 @@ def test_a_cell_that_lives_is_elsewhere_or_was_told_to_stop_was_not_killed(cell,
     for begin in (
         lives.this_process(),
         {**lives.this_process(), "host": "elsewhere", "pid": 1},
-        {"host": lives.this_process()["host"], "pid": "7", "started": None, "killed": []},
+        {"host": lives.this_process()["host"], "pid": "7", "began": None, "killed": []},
         {},
     ):
         records.write_text(json.dumps({"event": "begin", **begin}) + "\n")
         assert states(cell, tmp_path)[0].state == "missing"
+    later = {**lives.this_process(), "began": 1.0}  # this process has its number now
+    records.write_text(json.dumps({"event": "begin", **later}) + "\n")
+    assert states(cell, tmp_path)[0].state == "failed"
     in_a_step(log, shoot)
     append_record(records, "end", status=75, reason="SIGTERM")
     assert states(cell, tmp_path)[0].state == "missing"

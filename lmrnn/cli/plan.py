@@ -21,6 +21,7 @@ from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.grid import Cell
 from lmrnn.study.moments import evaluation_count
+from lmrnn.study.settled import remarks
 from lmrnn.study.since import with_defaults
 
 
@@ -82,6 +83,8 @@ def kind_of(cell: Cell) -> str:
         "connectivity": spec["connectivity"],
         "tasks": len(cell.tasks),
         "dt": spec["dt"],
+        **{key: spec[key] for key in ("own_tasks", "timing") if key in spec},
+        **{key: training[key] for key in ("loss", "l2_rates") if key in training},  # these take another path
     }
     return f"{cell.connectivity_label}, {len(cell.tasks)} tasks {canonical_json(depends)}"
 
@@ -294,6 +297,8 @@ def plan_command(arguments: argparse.Namespace) -> None:
     """Say what a study will cost, before anything of it runs."""
     chosen = choose(arguments)
     config, cells = chosen.config, chosen.cells
+    for remark in remarks(config):
+        print(f"note: {remark}", file=sys.stderr)
     rate = arguments.cell_steps_per_second
     cost: Callable[[Cell], Cost] | float = (arguments.step_ms or (1000 / rate if rate else 0)) / 1000
     if arguments.step_ms is None and rate is None:

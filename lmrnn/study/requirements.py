@@ -18,7 +18,7 @@ from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.errors import ResourceError, UnwritableFileError, advice, reason
 from lmrnn.study.grid import Cell
 from lmrnn.study.sizes import cell_bytes, parameters
-from lmrnn.tasks import CHANNELS, CLASSES
+from lmrnn.tasks import CHANNELS, CLASSES, battery_of, spans
 
 # The interpreter with torch and the other libraries, measured as resident memory after import.
 BASE_MB = 450
@@ -34,7 +34,11 @@ _AROUND_NAME = 20
 
 def longest_steps(spec: Mapping[str, Any]) -> int:
     """Time steps of the longest batch of a cell."""
-    return spec["training"].get("sequence_length", _LONGEST_TRIAL_MS // spec["dt"])
+    own: list[int] = []
+    if "own_tasks" in spec or "timing" in spec:
+        lasting = (spans(task, spec["definition"]) for task in battery_of(spec))
+        own = [sum(span.high for span in periods.values()) for periods in lasting]
+    return spec["training"].get("sequence_length", max([_LONGEST_TRIAL_MS, *own]) // spec["dt"])
 
 
 def cell_memory_mb(cell: Cell) -> int:

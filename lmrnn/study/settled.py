@@ -66,7 +66,7 @@ def remarks(config: Mapping[str, Any]) -> list[str]:
     """What a complete configuration says without saying it, for who is about to run it."""
     network, dt = config["network"], config["dt"]
     axes = set().union(*config["grid"])
-    if dt != 100 and network["leak"] == 1 and network["tau"] is None and not axes & {"leak", "tau"}:
+    if dt != 100 and network["leak"] == 1 and network.get("tau") is None and not axes & {"leak", "tau"}:
         return [
             f"dt is {dt} ms and network.leak 1, so the time constant tau = dt / leak is {dt} ms, where it is 100 ms at "
             "dt: 100; network: {tau: 100} keeps it, network: {tau: " + str(dt) + "} says that it is meant so"

@@ -18,6 +18,7 @@ from lmrnn.study.config import load_config, validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
 from lmrnn.study.record import note_study, read_study
+from lmrnn.study.requirements import longest_steps
 from lmrnn.training.run import run_cell
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -214,3 +215,10 @@ def test_timing_and_noise_that_cannot_be_are_refused(changes, message, tmp_path)
 def test_an_int_task_moves_by_whole_positions(tmp_path):
     with pytest.raises(ConfigError, match=r"dlygointr moves by one position in 100 ms of its delay.*multiples of 100"):
         cells_of(load_config(study(tmp_path, {"tasks": [["dlygointr"]]}, dt=20, timing={"delay": 220})))
+
+
+def test_memory_is_asked_for_by_the_longest_trial_of_an_own_timing(tmp_path):
+    axes = {"timing": [{}, {"delay": 60_000}]}
+    short, long = cells_of(load_config(study(tmp_path, axes)))
+    assert longest_steps(short.spec) == 36
+    assert longest_steps(long.spec) == 615

@@ -20,7 +20,7 @@ from typing import Any
 
 from lmrnn.errors import ConfigError, reason
 
-VARIABLE = "LMRNN_PLUGINS"  # paths, as in PATH
+VARIABLE, MASKS = "LMRNN_PLUGINS", "LMRNN_MASKS"  # paths, as in PATH: of plugins, and of masks
 _MOST_BYTES = 1_000_000  # more is a file given by mistake
 _loading: list[Plugin] = []
 _known: dict[str, Plugin] = {}  # by path and digest
@@ -141,16 +141,17 @@ def _ours(file: str) -> bool:
     return Path(file).is_relative_to(Path(__file__).parent) or file.startswith("<")
 
 
-def remember(paths: Iterable[Path | str]) -> None:
-    """Keep paths of plugins for this process and those that it starts; they are read when they are needed."""
-    known = _remembered()
+def remember(paths: Iterable[Path | str], variable: str = VARIABLE) -> None:
+    """Keep paths of plugins (or masks) for this process and those that it starts; they are read when needed."""
+    known = remembered(variable)
     known += [str(path) for path in paths if str(path) not in known]
     if known:
-        os.environ[VARIABLE] = os.pathsep.join(known)
+        os.environ[variable] = os.pathsep.join(known)
 
 
-def _remembered() -> list[str]:
-    return [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+def remembered(variable: str = VARIABLE) -> list[str]:
+    """Paths of the plugins (or masks) that this process knows of, read or not."""
+    return [path for path in os.environ.get(variable, "").split(os.pathsep) if path]
 
 
 def find(sort: str, name: str, sha256: str) -> Any:
@@ -161,7 +162,7 @@ def find(sort: str, name: str, sha256: str) -> Any:
         for plugin in _known.values():
             if plugin.sha256 == sha256 and name in plugin.registered.get(sort, {}):
                 return plugin.registered[sort][name]
-    places = ", ".join(_remembered()) or "none"
+    places = ", ".join(remembered()) or "none"
     raise ConfigError(
         f"{name} is one of the {sort} of a file with sha256 {sha256[:12]}..., which is not here (known: {places}); "
         "it was changed or moved: give the configuration that names it (plugins), or bring the file back as it was"
@@ -169,7 +170,7 @@ def find(sort: str, name: str, sha256: str) -> Any:
 
 
 def _read_remembered(sha256: str) -> None:
-    for path in _remembered():
+    for path in remembered():
         if Path(path).is_file() and hashlib.sha256(Path(path).read_bytes()).hexdigest() == sha256:
             load(path)
 

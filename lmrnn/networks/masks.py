@@ -7,6 +7,7 @@ so that a changed file is another cell, and a moved one the same.
 from __future__ import annotations
 
 import hashlib
+import os
 import tokenize
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ import numpy as np
 from lmrnn.errors import ConnectivityError
 from lmrnn.networks.keys import Digest, Key, shown
 from lmrnn.networks.kinds import Pairs, kind
+from lmrnn.plugins import MASKS, remember, remembered
 
 FORMS = (
     ".npy and .npz: a square matrix (in .npz named `mask`), not 0 where row i receives from column j; .npz also: whole "
@@ -72,6 +74,7 @@ def read_mask(path: Path | str) -> dict[str, Any]:
         if not path.is_file():
             raise ConnectivityError(f"connectivity file: {path} is no file; give the path of a mask")
         stat = path.stat()
+        remember([os.path.abspath(path)], MASKS)
         return dict(_read(path, stat.st_mtime_ns, stat.st_size))
     except OSError as error:
         raise ConnectivityError(f"connectivity file: {path} cannot be read: {error.strerror or error}") from error
@@ -189,10 +192,19 @@ def _checked(
     return Mask(name, neurons, post, pre, positions)
 
 
+def _read_remembered() -> None:
+    """Read what only a process that started this one, or handed in a cell, has read."""
+    for path in remembered(MASKS):
+        if Path(path).is_file():
+            read_mask(path)
+
+
 def positions_of(spec: Mapping[str, Any]) -> np.ndarray | None:
     """Positions of the neurons, (N, dimensions), where a connectivity's file gives them."""
     if spec["kind"] != "file" or "positions" not in spec:
         return None
+    if spec["positions"] not in _POSITIONS:
+        _read_remembered()
     if spec["positions"] not in _POSITIONS:
         what = f"the positions of the mask {spec['name']} were not read here"
         raise ConnectivityError(f"connectivity file: {what}; read the configuration that names its path first")
@@ -214,6 +226,8 @@ def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
     """The file's synapses; refuses a network of another size."""
+    if spec["sha256"] not in _KNOWN:
+        _read_remembered()
     mask = _KNOWN.get(spec["sha256"])
     least = 1 + max(int(mask.post.max()), int(mask.pre.max())) if mask and len(mask.post) else 1
     if spec["neurons"] not in (None, neurons) or neurons < least:
@@ -250,6 +264,8 @@ class _Hidden(Key):
 )
 def _file(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """The pairs of the file."""
+    if spec["sha256"] not in _KNOWN:
+        _read_remembered()
     if spec["sha256"] not in _KNOWN:
         what = f"the mask {spec['name']} with sha256 {spec['sha256'][:12]}... was not read here"
         raise ConnectivityError(f"connectivity file: {what}; read the configuration that names its path first")

@@ -117,6 +117,14 @@ class Layout:
         """What a cell's training says to programs: JSON lines (`lmrnn.training.records`)."""
         return self.results / "logs" / "cells" / f"{stem}.jsonl"
 
+    def cell_csv(self, stem: str) -> Path:
+        """The evaluations of a cell's training, where they are written as a table."""
+        return self.results / "logs" / "cells" / f"{stem}.csv"
+
+    def cell_events(self, stem: str) -> Path:
+        """Folder of the event files of a cell's training, where they are written."""
+        return self.results / "logs" / "tensorboard" / stem
+
     def cell_benchmark(self, stem: str) -> Path:
         """Snakemake's measure of a cell's training."""
         return self.results / "benchmarks" / "cells" / f"{stem}.tsv"

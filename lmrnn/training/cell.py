@@ -23,6 +23,7 @@ def train_cell(
     a bar on the terminal for a cell by itself. Raises `Interrupted` on SIGTERM, SIGINT or SIGUSR2, after the state was
     saved, and what is wrong with this cell, its data or its machine.
     """
+    compute = {**compute, "log": dict(study.get("log", {}))}
     request = {"spec": spec, "compute": dict(compute), "results": os.path.abspath(study["results"]), **_own(study)}
     devices = meeting_points(spec, compute)
     if not devices:

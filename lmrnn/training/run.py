@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,11 +18,13 @@ from lmrnn.files.storage import lock
 from lmrnn.networks.masks import read_mask
 from lmrnn.study.cells import CellResult, read_cell, write_cell
 from lmrnn.study.grid import Cell
+from lmrnn.study.layout import Layout
 from lmrnn.study.old_names import take_over
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.again import go_on, keep_end, look_again
 from lmrnn.training.state import Compute
 from lmrnn.training.train import train
+from lmrnn.training.watching import Places
 
 
 def get_to_know(request: Mapping[str, Any]) -> None:
@@ -90,12 +93,20 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
     with claimed(cell, results, log, say_waiting) as finished:
         if finished is None:
             data = ensure_datasets(cell, results)
-            settings = Compute.of(compute, progress)
+            settings = settings_of(compute, cell, results, progress)
             checkpoint = cell.checkpoint(results)
             result = train(cell.spec, data["train"], data["validation"], data["test"], checkpoint, log, settings)
             keep(cell, results, result)
             finished = result.status
     return finished
+
+
+def settings_of(compute: Mapping[str, Any], cell: Cell, results: Path | str, progress: bool = False) -> Compute:
+    """How a cell is computed, by the section ``compute`` and, under ``log`` in it, that of the same name."""
+    asked, layout = compute.get("log", {}), Layout(results)
+    csv = layout.cell_csv(cell.stem) if asked.get("csv") else None
+    events = layout.cell_events(cell.stem) if asked.get("tensorboard") else None
+    return replace(Compute.of(compute, progress), watch=Places(csv, events))
 
 
 def keep(cell: Cell, results: Path | str, result: CellResult) -> None:

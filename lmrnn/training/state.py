@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from lmrnn.training.penalties import make_penalties
 from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
 from lmrnn.training.rates import CONSTANT, recurrent_factors
 from lmrnn.training.step import Adam, dense_megabytes, make_step
+from lmrnn.training.watching import Places, Watch
 from lmrnn.training.weighing import time_weights
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Compute:
     (`lmrnn.networks.paths`), ``auto``, or ``fleet`` for one of several that a fleet trains; whether the dense path on a
     GPU replays its steps as `cuda_graphs`; whether a GPU multiplies with `tf32`, 10 bits of mantissa in place of 23;
     seconds between two checkpoints; whether a result carries the state of its end; whether to draw a `progress` bar on
-    the terminal.
+    the terminal; where else evaluations are written.
     """
 
     threads: int = 1
@@ -61,11 +62,12 @@ class Compute:
     checkpoint_seconds: float = 60.0
     keep_end: bool = True
     progress: bool = False
+    watch: Places = field(default_factory=Places)
 
     @classmethod
     def of(cls, section: Mapping[str, Any], progress: bool = False) -> Compute:
         """As the section ``compute`` of a configuration has it."""
-        named = {field.name: section[field.name] for field in fields(cls) if field.name != "progress"}
+        named = {one.name: section[one.name] for one in fields(cls) if one.name not in ("progress", "watch")}
         return cls(**named, progress=progress)
 
 
@@ -108,6 +110,7 @@ class Training:
         self.step, self.diverged = 0, False
         self.loss_sum, self.loss_count = 0.0, 0  # since the last evaluation
         self.history: dict[str, list] = {column: [] for column in COLUMNS}
+        self.watch_of = Watch(compute.watch, names_of(spec))
         self._sum_before, self._best_before = (0.0, 0), dict[str, torch.Tensor]()  # the last evaluation, for `end`
         self.best: dict[str, torch.Tensor] = {}  # weights by name at the best evaluation; empty where not known
         self.watch = Stopwatch()
@@ -173,6 +176,7 @@ class Training:
         """Append a row to the history; the loss counts anew."""
         for column, values in self.history.items():
             values.append(row[column])
+        self.watch_of.note(self.history, self.ended)
         self._sum_before = self.loss_sum, self.loss_count
         self.loss_sum, self.loss_count = 0.0, 0
 

@@ -28,7 +28,7 @@ from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.fleet.step import OutOfMemory
 from lmrnn.training.fleet.train import save, turn, welcome
 from lmrnn.training.interruption import StopRequest
-from lmrnn.training.run import claimed, ensure_datasets, get_to_know, keep
+from lmrnn.training.run import claimed, ensure_datasets, get_to_know, keep, settings_of
 from lmrnn.training.state import FLEET, Compute, Training
 from lmrnn.training.train import threads
 
@@ -203,7 +203,7 @@ class _Leader:
         return None
 
     def _member(self, guest: Guest, cell: Cell, results: str, stack: ExitStack) -> Member:
-        compute = Compute.of(guest.request["compute"])
+        compute = settings_of(guest.request["compute"], cell, results)
         data = ensure_datasets(cell, results, self.shelf.load)
         sets, checkpoint = (data["train"], data["validation"]), cell.checkpoint(results)
 

@@ -10,7 +10,7 @@ import pytest
 
 from lmrnn.files.storage import lock
 
-pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm"), pytest.mark.timeout(900)]
 PLUGIN = Path(__file__).parents[2] / "snakemake-executor-plugin-submitit"
 WORKFLOWS = PLUGIN / "tests" / "workflow"
 ODD = 'it\'s `touch EXECUTED` $(touch EXECUTED) "x" \\n'
@@ -26,7 +26,7 @@ def programs(_slurm, tmp_path_factory):
         if not (folder / "finished").exists():
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             install = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*install, str(PLUGIN), "snakemake"], check=True, timeout=280)
+            subprocess.run([*install, str(PLUGIN), "snakemake"], check=True, timeout=600)
             (folder / "finished").touch()
     return folder / "bin"
 

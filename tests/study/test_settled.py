@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from lmrnn import plugins
-from lmrnn.analysis.runs import restore_network
 from lmrnn.errors import ConfigError
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.settled import remarks
 from lmrnn.training.fleet.devices import by_itself, meeting_points
+from lmrnn.training.state import restore_network
 from tests.study.test_plugins import study, trained
 
 LATER = {

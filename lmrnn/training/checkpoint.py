@@ -109,7 +109,7 @@ def _unless_unreadable() -> Iterator[None]:
     try:
         yield
     except UnreadableFileError as error:
-        without = "or move it away, and training goes on from the checkpoint before it or, without one, from the start"
+        without = "once it is moved away, training goes on from the checkpoint before it or, without one, from step 0"
         raise UnreadableFileError(error.path, error.what, f"{error.do}; {without}") from error
 
 

@@ -79,7 +79,7 @@ def test_a_checkpoint_that_the_system_does_not_let_be_read(midst, results, monke
             assert "resumed at step 4" in said
             assert os.strerror(number) in said
         else:
-            with pytest.raises(UnreadableFileError, match=f"{os.strerror(number)}.*or move it away"):
+            with pytest.raises(UnreadableFileError, match=f"{os.strerror(number)}.*once it is moved away"):
                 run(results)
             assert [file.read_bytes() for file in files] == before
     assert kept(results) >= set(before)

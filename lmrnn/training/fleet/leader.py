@@ -213,7 +213,6 @@ class _Leader:
         settings = replace(compute, device="cpu", path=FLEET)
         training = checkpoints.resume(cell.spec, sets, checkpoint, say, settings)
         training = training or Training(cell.spec, *sets, settings)
-        self.waiting.remove(guest)
 
         def done(found: CellResult) -> None:
             keep(cell, results, found)
@@ -238,6 +237,7 @@ class _Leader:
             stop=lambda: guest.stop or self.stop.signal,
             seconds=compute.checkpoint_seconds,
         )
+        self.waiting.remove(guest)
         member.data = data
         self.guests[member] = guest, stack.pop_all()
         return member

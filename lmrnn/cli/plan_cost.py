@@ -33,14 +33,11 @@ def measured_cost(compute: Mapping[str, Any]) -> Callable[[Cell], Cost]:
         from dataclasses import replace
         from tempfile import TemporaryDirectory
 
-        import torch
-
         from lmrnn.datasets import generate_dataset, load_dataset
-        from lmrnn.training.state import Compute
+        from lmrnn.training.state import Compute, on_gpu
         from lmrnn.training.train import train
 
-        on_gpu = compute["device"] != "cpu" and torch.cuda.is_available()
-        first, last = _MEASURED_STEPS_ON_GPU if on_gpu else _MEASURED_STEPS
+        first, last = _MEASURED_STEPS_ON_GPU if on_gpu(compute["device"]) else _MEASURED_STEPS
         training = {**cell.spec["training"], "steps": last, "evaluate_every": first}
         # Enough trials for a full batch; the time of a step does not depend on how many there are besides.
         trials = max(_MEASURED_TRIALS, math.ceil(training["batch_size"] / len(cell.tasks)))

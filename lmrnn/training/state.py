@@ -307,6 +307,11 @@ def _device(name: str, connectivity: Connectivity) -> torch.device:
     return torch.device("cuda")
 
 
+def on_gpu(device: str) -> bool:
+    """Whether a setting of the device, ``auto``, ``cpu`` or ``cuda``, means a GPU here."""
+    return device != "cpu" and torch.cuda.is_available()
+
+
 def _wasteful(connectivity: Connectivity) -> bool:
     """Whether the compiled kernel on one core outruns dense products on a GPU, as most of the matrix is missing."""
     neurons = connectivity.neurons

@@ -166,6 +166,15 @@ def test_large_studies_of_one_seed_fit_their_pages(tmp_path):
         assert overlapping(figure) == []
 
 
+def test_one_task_and_names_of_a_hundred_characters_fit_their_pages(tmp_path):
+    cells = [cell(kind, [0, 0.9], tasks=1, trials_per_task=size) for kind in (LOCAL3, FULL) for size in (10, 100)]
+    table = table_of(cells)
+    table["connectivity"] += "-wired_by_hand_0.123456789" * 4
+    for name, figure in draw_all(curves.compute(table, cells, (0.7,)), tmp_path).items():
+        assert beyond(figure) <= 0.01, name
+        assert overlapping(figure) == [], name
+
+
 def test_a_study_with_132_tasks_several_layouts_and_sizes_draws(tmp_path):
     cells = [
         cell(connectivity, [0, 0.5, 0.9], tasks=tasks, layout=layout, trials_per_task=size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,5 @@ def load(path: Path | str) -> TrainedNetwork:
 
     Raises `lmrnn.errors.DamagedFileError` when the file is missing or not good.
     """
-    from lmrnn.science.trained import load as load_trained  # what only plans and lists shall not wait for torch
-
-    return load_trained(path)
+    # by name: what only plans and lists shall not wait for torch
+    return import_module("lmrnn.science.trained").load(path)

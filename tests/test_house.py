@@ -94,6 +94,13 @@ def test_no_file_is_longer_than_350_lines():
     assert not long
 
 
+def test_no_function_is_longer_than_50_lines():
+    functions = [(path, node) for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
+    functions = [(path, node) for path, node in functions if isinstance(node, ast.FunctionDef)]
+    long = {f"{path}: {one.name}": n for path, one in functions if (n := one.end_lineno - one.lineno + 1) > 50}
+    assert not long
+
+
 def test_rules_and_scripts_stay_small():
     sizes = {".smk": 120, "Snakefile": 40, ".py": 25}
     for path in (ROOT / "workflow").rglob("*"):

@@ -29,24 +29,11 @@ from lmrnn.study.since import with_defaults
 class Plan:
     """What is to be done and what it takes.
 
-    Parameters
-    ----------
-    cells, done : int
-        Cells of the study, and how many of them are finished.
-    datasets, datasets_done : int
-        Dataset files, and how many are there.
-    gigabytes : float
-        Size of the datasets still to be made, 10**9 bytes.
-    dataset_tasks, cell_tasks : int
-        Array tasks: datasets one by one, cells in packs.
-    hours : float
-        Hours of training and evaluation, added up over the missing cells.
-    core_hours, gpu_hours : float
-        Hours times CPUs; hours times GPUs, a GPU being shared by a pack.
-    wall_hours : float
-        From the start of the first training to the end of the last.
-    costs : dict of str to Cost
-        What the hours were computed from, by kind of cell.
+    Cells and datasets of the study, and how many of each are there; size of the datasets still to be made in
+    `gigabytes` (10**9 bytes); array tasks, datasets one by one, cells in packs. `hours` of training and evaluation are
+    added up over the missing cells, `core_hours` are hours times CPUs, `gpu_hours` times GPUs, a GPU being shared by a
+    pack, `wall_hours` from the start of the first training to the end of the last; `costs` is what they were computed
+    from, by kind of cell.
     """
 
     cells: int
@@ -64,17 +51,8 @@ class Plan:
 
 
 def kind_of(cell: Cell) -> str:
-    """Cells of the same kind take equally long for a step.
-
-    Parameters
-    ----------
-    cell : Cell
-        A cell.
-
-    Returns
-    -------
-    str
-        Connectivity and whatever else of the spec the time of a step depends on.
+    """Connectivity and whatever else of a spec the time of a step depends on: cells of the same kind take equally long
+    for a step.
     """
     spec, training = cell.spec, cell.spec["training"]
     depends = {
@@ -90,19 +68,8 @@ def kind_of(cell: Cell) -> str:
 
 
 def cell_seconds(cell: Cell, cost: Cost) -> float:
-    """Time that one cell takes.
-
-    Parameters
-    ----------
-    cell : Cell
-        The cell.
-    cost : Cost
-        Of its kind.
-
-    Returns
-    -------
-    float
-        Seconds: its steps, its evaluations on the validation set, its tests at the end and at the best.
+    """Seconds that one cell takes, given the cost of its kind: its steps, its evaluations on the validation set, its
+    tests at the end and at the best.
     """
     spec, training = cell.spec, cell.spec["training"]
     evaluations = evaluation_count(with_defaults(training))
@@ -119,29 +86,11 @@ def plan(
     gpus: int = 0,
     rate: float | None = None,
 ) -> Plan:
-    """Count and add up.
+    """Count what is missing of a study and add up what it takes.
 
-    Parameters
-    ----------
-    config : mapping
-        The study's complete configuration.
-    cells : sequence of Cell
-        Its cells.
-    cost : callable or float
-        Gives a cell's cost, e.g. `measured_cost`; or seconds per step, for all.
-    pack : int
-        Cells that share a task, >= 1.
-    parallel : int
-        Cells that train at the same time, >= 1.
-    gpus : int
-        GPUs of a task, >= 0.
-    rate : float, optional
-        Steps per second, of all cells of a fleet added up, that one GPU gives; evaluations are then not counted.
-
-    Returns
-    -------
-    Plan
-        For the cells that are missing.
+    `config` is the complete configuration; `cost` gives a cell's cost, e.g. `measured_cost`, or is the seconds of a
+    step, for all. `pack` cells share a task, `parallel` train at the same time, a task has `gpus` >= 0. With `rate`,
+    the steps per second, of all cells of a fleet added up, that one GPU gives, evaluations are not counted.
     """
     results, threads = config["results"], config["compute"]["threads"]
     missing = [cell for cell in cells if not cell.path(results).exists()]
@@ -177,22 +126,8 @@ def plan(
 
 
 def makespan(seconds: Sequence[float], parallel: int) -> float:
-    """Time until the last of many jobs has ended, when each of several workers takes the next one that waits.
+    """Seconds until the last of many jobs has ended, when each of several workers takes the next one that waits.
 
-    Parameters
-    ----------
-    seconds : sequence of float
-        How long each job takes.
-    parallel : int
-        Workers, >= 1.
-
-    Returns
-    -------
-    float
-        Seconds.
-
-    Examples
-    --------
     >>> makespan([3, 1, 1, 1], 2)
     3.0
     """
@@ -205,20 +140,7 @@ def makespan(seconds: Sequence[float], parallel: int) -> float:
 
 
 def describe(plan: Plan, parallel: int, pack: int) -> str:
-    """A plan in words.
-
-    Parameters
-    ----------
-    plan : Plan
-        From `plan`.
-    parallel, pack : int
-        What it was made for.
-
-    Returns
-    -------
-    str
-        Several lines.
-    """
+    """A plan in words, several lines."""
     missing, tasks = plan.cells - plan.done, plan.cell_tasks + plan.dataset_tasks
     lines = [
         f"cells        {plan.cells:>10,}   {plan.done:,} done, {missing:,} to train",
@@ -251,20 +173,8 @@ def _basis(costs: Mapping[str, Cost]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time span as people say it.
+    """A time span in seconds >= 0 as people say it, in two units at most.
 
-    Parameters
-    ----------
-    seconds : float
-        >= 0.
-
-    Returns
-    -------
-    str
-        Two units at most.
-
-    Examples
-    --------
     >>> duration(90), duration(7260), duration(200000)
     ('1 min 30 s', '2 h 1 min', '2 d 7 h')
     """
@@ -277,13 +187,7 @@ def duration(seconds: float) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``lmrnn plan``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Gets them, beside the study's configuration.
-    """
+    """Options of ``lmrnn plan``, beside the study's configuration."""
     step = "milliseconds of one step; measured on this machine if not given"
     parser.add_argument("--step-ms", type=positive, help=step)
     parser.add_argument("--pack", type=whole(1), default=1, help="cells that share an array task (1)")

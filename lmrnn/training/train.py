@@ -83,9 +83,14 @@ def train(
             progress.show(training.step)
         progress.close(training.step)
         with training.watch.timing("evaluation"):
-            test = evaluate(training.network, test_set, training.path)
-            at_best = measures_at_best(training, test, lambda: evaluate(training.network, test_set, training.path))
-        return result(training, test, test_set, say, at_best)
+            tests = test_measures(training, test_set)
+        return result(training, tests[0], test_set, say, tests[1])
+
+
+def test_measures(training: Training, test_set: Dataset) -> tuple[Measures, Measures | None]:
+    """The test set's measures at the end, and at the best validation where its weights were kept."""
+    test = evaluate(training.network, test_set, training.path)
+    return test, measures_at_best(training, test, lambda: evaluate(training.network, test_set, training.path))
 
 
 def take_step(training: Training) -> None:

@@ -87,7 +87,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     keeping = commands.add_parser("keep")
     keeping.add_argument("folder", type=Path)
-    keeping.add_argument("figures", nargs="*", choices=[*FIGURES], metavar="FIGURE")
+    keeping.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
     commands.add_parser("draw")
     arguments = parser.parse_args()
     if arguments.command == "keep":

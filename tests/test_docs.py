@@ -94,3 +94,10 @@ def test_the_tables_that_stay_are_those_that_were_kept(study):
 def test_the_figures_shown_are_drawn_from_the_tables_that_stay(tmp_path):
     for picture in RESULTS["draw_figures"](tmp_path):
         assert picture.read_bytes() == (ROOT / "docs" / picture.name).read_bytes(), f"{picture.name}: make figures"
+
+
+def test_the_numbers_of_the_findings_are_those_of_the_tables_that_stay():
+    page, findings = (ROOT / "docs/findings.md").read_text(), runpy.run_path(str(ROOT / "docs/findings.py"))
+    rows = [*findings["lines"](), *findings["ends"]()]
+    assert len(rows) == 11
+    assert all(row in page for row in rows)

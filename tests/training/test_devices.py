@@ -9,7 +9,7 @@ import torch
 
 from lmrnn.errors import ResourceError
 from lmrnn.training import state
-from lmrnn.training.fleet.devices import meeting_points, visible_gpus
+from lmrnn.training.fleet.devices import by_itself, meeting_points, visible_gpus
 from lmrnn.training.state import Compute, Training
 from lmrnn.training.step import CapturedStep
 from tests.small_data import cell_spec, datasets
@@ -124,3 +124,11 @@ def test_too_little_memory_while_a_step_is_captured_is_said_as_what_it_is():
     ) as caught:
         step.take(batch)
     assert "cuda_graphs" not in str(caught.value)
+
+
+@pytest.mark.parametrize("section", ["network", "training"])
+def test_a_cell_with_a_setting_that_no_fleet_knows_is_trained_by_itself(section):
+    spec = cell_spec()
+    assert by_itself(spec) == []
+    spec[section]["setting_of_a_later_version"] = 1
+    assert by_itself(spec) == ["setting_of_a_later_version"]

@@ -14,10 +14,14 @@ from lmrnn.errors import ResourceError
 # A matrix of N x N takes 4 N^2 bytes, and training holds eight of them: 2 GB a cell at this size.
 MOST_NEURONS = 8192
 _UUID_BYTES = 96
-# What a fleet does not compute: such a cell is trained by itself. (Here, as those that wait do without lmrnn.networks.)
-_BY_ITSELF = {
-    "network": ("excitatory", "input_share", "readout_share"),
-    "training": ("loss", "l2_rates", "weight_decay", "l1", "wiring_cost"),
+# What a fleet computes: a cell with any other setting in its spec, also one that is added to the schema some day, is
+# trained by itself. (Here, as those that wait do without lmrnn.networks.)
+_TOGETHER = {
+    "network": {"neurons", "nonlinearity", "leak", "tau", "initialisation", "initial_scale", "recurrent_noise"},
+    "training": {
+        *("layout", "sequence_length", "batch_size", "steps", "learning_rate", "recurrent_rate", "reference_degree"),
+        *("schedule", "warmup_steps", "rate_floor", "gradient_clip", "evaluate_every", "evaluations"),
+    },
 }
 
 
@@ -63,7 +67,7 @@ def _why_not(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> str:
 
 def by_itself(spec: Mapping[str, Any]) -> list[str]:
     """Settings of a cell because of which it is trained by itself and not in a fleet; specs leave out defaults."""
-    return [key for section, keys in _BY_ITSELF.items() for key in keys if key in spec[section]]
+    return [key for section, known in _TOGETHER.items() for key in spec[section] if key not in known]
 
 
 def _devices(device: str) -> list[Device]:

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
-
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from typing import IO, TYPE_CHECKING
 
 from lmrnn.errors import UnwritableFileError, advice, reason
 from lmrnn.files.removal import remove
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 # what a file system without locks of the kernel answers (FUSE, some NFS and Lustre mounts)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
@@ -57,16 +58,16 @@ def lock(path: Path | str, waiting: Callable[[], object] = _nothing) -> Iterator
     try:
         yield
     finally:
-        if isinstance(held, SoftFileLock):
-            held.release()
-        else:
+        if Path(held.lock_file) == path:
             # gone before it is released: whoever waits for it sees that it is no file any more, and makes another one
             with suppress(UnwritableFileError):
                 remove(path)
-            held.release()
+        held.release()
 
 
 def _acquire(path: Path, waiting: Callable[[], object]) -> BaseFileLock:
+    from filelock import FileLock, SoftFileLock  # which training without files does without
+
     was_there = path.exists()
     held: BaseFileLock = FileLock(path, poll_interval=_POLL_SECONDS, fallback_to_soft=False)
     try:
@@ -83,6 +84,8 @@ def _acquire(path: Path, waiting: Callable[[], object]) -> BaseFileLock:
 
 
 def _wait(held: BaseFileLock, waiting: Callable[[], object]) -> BaseFileLock:
+    from filelock import Timeout
+
     try:
         held.acquire(blocking=False)
     except Timeout:

@@ -268,6 +268,7 @@ def test_a_library_with_other_sizes_is_said_and_not_run(monkeypatch):
     assert "compiled from other source" in kernel._load.__wrapped__()
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @EXAMPLES
 @given(problem=problems())

@@ -151,6 +151,7 @@ def gpu_cell(graphs, checkpoint=None, network=None, layout="padded", log=print):
     return train(spec, *datasets(), checkpoint, log, compute)
 
 
+@pytest.mark.gpu
 @no_gpu
 @pytest.mark.parametrize("layout", ["padded", "stream"])
 @pytest.mark.parametrize("network", NETWORKS)
@@ -165,6 +166,7 @@ def test_on_a_gpu_a_captured_training_is_the_one_in_parts_and_that_of_the_cpu(ne
         np.testing.assert_allclose(values, cpu.weights[name], rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.gpu
 @no_gpu
 def test_on_a_gpu_an_interrupted_captured_training_ends_the_same(tmp_path, monkeypatch):
     whole = gpu_cell(True)

@@ -39,8 +39,10 @@ lint: setup
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 
-bench: setup  ## measured against what people use today; BENCH=--quick for a short one
-	$(BIN)/python -m benchmarks $(BENCH)
+# The one for a GPU needs torch, numpy and h5py alone: it sets nothing up, and takes PYTHON where there is no .venv.
+FOR_GPU := $(filter gpu,$(BENCH))
+bench: $(if $(FOR_GPU),,setup)  ## measured against what people use today; BENCH=--quick for a short one, BENCH=gpu on a GPU
+	$(if $(FOR_GPU),$(firstword $(wildcard $(BIN)/python) $(PYTHON)),$(BIN)/python) -m benchmarks $(BENCH)
 
 packages: setup  ## draw the packages and their imports anew: docs/packages.svg
 	$(BIN)/python docs/draw_packages.py

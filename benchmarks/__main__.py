@@ -3,6 +3,7 @@
 make bench                            everything, about ten minutes
 make bench BENCH=--quick              fewer rounds, short versions
 make bench BENCH="step generation"    some of them
+make bench BENCH=gpu                  by itself, on a machine with a GPU: `benchmarks.gpu`
 """
 
 import argparse
@@ -94,6 +95,10 @@ def measure(names: list[str], quick: bool) -> list[dict]:
 
 def main() -> int:
     """Measure, print and write; status 1 when a goal is missed."""
+    if sys.argv[1:2] == ["gpu"]:  # it has rows and options of its own, and runs where little is installed
+        from benchmarks import gpu
+
+        return gpu.main(sys.argv[2:])
     there = [name for name in ORDER if (FOLDER / f"{name}.py").exists()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(there)}; all if none are named")

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.__main__ import processor
 from lmrnn.datasets import Dataset, DatasetSpec, generate
 from lmrnn.networks import kernel
 from lmrnn.tasks import battery_names
@@ -114,6 +115,7 @@ def machine(device: str, sizes: Sizes, cases: list[dict]) -> Iterator[dict]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "none",
     }
+    found["processor"] = processor() or platform.processor()
     found |= {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}
     if device == "cuda":
         found["gpu_total_mb"] = torch.cuda.mem_get_info()[1] / 2**20
@@ -169,44 +171,8 @@ def distance(ours: list[Training], theirs: list[Training]) -> float:
 
 def right(device: str, sizes: Sizes, cases: list[dict]) -> Iterator[dict]:
     """Eight different cells: a fleet against each alone, graphs against plain steps, TF32, the same bits in company."""
-    cells = Cells(replace(sizes, neurons=min(64, sizes.neurons), batch=8, tasks=min(5, sizes.tasks)), 100, seeds=2)
-    kinds = [{"kind": "local", "radius": 2}, {"kind": "full"}, {"kind": "random", "density": 0.3}, {"kind": "autapse"}]
-
-    def made(double: bool = False, path: str = "fleet", where: str = "cpu", graphs: bool = False) -> list[Training]:
-        compute = Compute(device=where, path=path, cuda_graphs=graphs)
-        each = [cells.training(kinds[seed % 4], seed, compute) for seed in range(8)]
-        return [doubled(one) for one in each] if double else each
-
-    def fleet(double: bool, tf32: bool, plain: bool = False) -> list[Training]:
-        return stepped(cells.crew(made(double), device, tf32=tf32), DOUBLE_STEPS if double else SINGLE_STEPS, plain)
-
-    def company() -> float:
-        crew = cells.crew(made()[1:2], device, places=8)
-        return distance(stepped(crew, SINGLE_STEPS), fleet(False, False)[1:2])
-
-    def one_by_one() -> float:
-        each = (alone(made(path="dense", where=device, graphs=on), SINGLE_STEPS) for on in (True, False))
-        return distance(*each)
-
-    def against(double: bool, tf32: bool) -> float:
-        theirs = alone(made(double, path="dense"), DOUBLE_STEPS if double else SINGLE_STEPS)
-        return distance(fleet(double, tf32), theirs)
-
-    checks: dict[str, tuple[float, Callable[[], float]]] = {
-        "fleet against single cells on the CPU, float64": (DOUBLE_BOUND, lambda: against(True, False)),
-        "fleet against single cells on the CPU, float32": (SINGLE_BOUND, lambda: against(False, False)),
-        "fleet: captured against plain steps, float64": (
-            DOUBLE_BOUND,
-            lambda: distance(fleet(True, False), fleet(True, False, plain=True)),
-        ),
-        "fleet: captured against plain steps, float32": (
-            SINGLE_BOUND,
-            lambda: distance(fleet(False, False), fleet(False, False, plain=True)),
-        ),
-        "a cell in company against the same without": (0.0, company),
-        "a single cell: captured against plain steps": (SINGLE_BOUND, one_by_one),
-        "fleet in TF32 against single cells, no bound": (np.inf, lambda: against(False, True)),
-    }
+    small = replace(sizes, neurons=min(64, sizes.neurons), batch=8, tasks=min(5, sizes.tasks))
+    checks = checks_of(Cells(small, 100, seeds=2), device)
     for case in cases:
         bound, check = checks[case["check"]]
         try:
@@ -215,6 +181,43 @@ def right(device: str, sizes: Sizes, cases: list[dict]) -> Iterator[dict]:
             yield {"failed": f"{type(error).__name__}: {error}"[:300]}
             continue
         yield {"largest_difference": difference, "bound": bound if bound < np.inf else None, "ok": difference <= bound}
+
+
+def checks_of(cells: Cells, device: str) -> dict[str, tuple[float, Callable[[], float]]]:
+    """By what is said of it, each check: the largest difference that is allowed, and what finds it."""
+    kinds = [{"kind": "local", "radius": 2}, {"kind": "full"}, {"kind": "random", "density": 0.3}, {"kind": "autapse"}]
+
+    def made(double: bool = False, path: str = "fleet", where: str = "cpu", graphs: bool = False) -> list[Training]:
+        compute = Compute(device=where, path=path, cuda_graphs=graphs)
+        each = [cells.training(kinds[seed % 4], seed, compute) for seed in range(8)]
+        return [doubled(one) for one in each] if double else each
+
+    def fleet(double: bool = False, tf32: bool = False, plain: bool = False) -> list[Training]:
+        return stepped(cells.crew(made(double), device, tf32=tf32), DOUBLE_STEPS if double else SINGLE_STEPS, plain)
+
+    def against(double: bool = False, tf32: bool = False) -> float:
+        theirs = alone(made(double, path="dense"), DOUBLE_STEPS if double else SINGLE_STEPS)
+        return distance(fleet(double, tf32), theirs)
+
+    def captured(double: bool) -> float:
+        return distance(fleet(double), fleet(double, plain=True))
+
+    def company() -> float:
+        by_itself = cells.crew(made()[1:2], device, places=8)
+        return distance(stepped(by_itself, SINGLE_STEPS), fleet()[1:2])
+
+    def one_by_one() -> float:
+        return distance(*(alone(made(path="dense", where=device, graphs=on), SINGLE_STEPS) for on in (True, False)))
+
+    return {
+        "fleet against single cells on the CPU, float64": (DOUBLE_BOUND, lambda: against(double=True)),
+        "fleet against single cells on the CPU, float32": (SINGLE_BOUND, against),
+        "fleet: captured against plain steps, float64": (DOUBLE_BOUND, lambda: captured(True)),
+        "fleet: captured against plain steps, float32": (SINGLE_BOUND, lambda: captured(False)),
+        "a cell in company against the same without": (0.0, company),
+        "a single cell: captured against plain steps": (SINGLE_BOUND, one_by_one),
+        "fleet in TF32 against single cells, no bound": (np.inf, lambda: against(tf32=True)),
+    }
 
 
 def rate(take: Callable[[], int], seconds: float, device: str, told: bool = False) -> dict:

@@ -27,12 +27,12 @@ def tasks_command(arguments: argparse.Namespace) -> None:
     """List tasks, one line each: a battery, or all that a study has, its own tasks included."""
     from lmrnn.tasks import battery
 
-    if arguments.config and arguments.battery:
+    if arguments.config and arguments.battery is not None:
         raise ConfigError("--config lists the tasks of a study, --battery those of a battery: give one of the two")
     if arguments.config:
         return _print_study_tasks(load_config(arguments.config))
     print(f"{'rule':>4}  {_HEAD}")
-    for rule, task in enumerate(battery(_battery(arguments.battery or "126"))):
+    for rule, task in enumerate(battery(_battery("126" if arguments.battery is None else arguments.battery))):
         print(f"{rule:>4}  {_line(task)}")
 
 

@@ -102,7 +102,7 @@ def equal_synapses(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_
             line[1].legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0)
         note(
             figure,
-            f"median over {seeds_text(table)}; {SEEDS_NOTE}; each network at the rate of its fewest steps"
+            f"median over {seeds_text(table)}; {SEEDS_NOTE}\neach network at the rate of its fewest steps"
             "\nwhere a point is missing, half of the seeds or more never get there, or are there before the first step",
         )
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 from snakemake.exceptions import WorkflowError
 from snakemake.settings import types
+from snakemake_executor_plugin_submitit.configfiles import explain_unreadable_files
 
 CONTENTS = {
     "a folder": None,
@@ -21,6 +22,7 @@ CONTENTS = {
 
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_whatever_is_wrong_with_it(tmp_path, kind):
+    explain_unreadable_files()
     path = tmp_path / "config.yaml"
     if CONTENTS[kind] is not None:
         path.write_bytes(CONTENTS[kind])

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -153,7 +154,9 @@ def test_cells(good, tmp_path):
         ("diverged", {**attributes, "status": "diverged "}, arrays),
         ("done", {**attributes, "status": "5"}, arrays),
     ]
-    cases = [*of_bytes(good.path, 2), *of_content(good.path, "cell", more)]
+    # cells of earlier versions have no tests at the best validation
+    content = [case for case in of_content(good.path, "cell", more) if not re.match("test/at_best_.* missing", case[0])]
+    cases = [*of_bytes(good.path, 2), *content]
     read = functools.partial(read_cell, spec=good.cell.spec)
     assert refusals(read, tmp_path / "cell.h5", cases) == len(cases) > 700
 

@@ -5,9 +5,10 @@ all of them; a ledger of its own lets a restarted driver take up what still runs
 name.
 """
 
+import sys
+
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake_executor_plugin_submitit.configfiles import explain_unreadable_files
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
@@ -26,5 +27,9 @@ common_settings = CommonSettings(
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
-# Snakemake loads its plugins before it reads a configuration, and nothing else of a workflow.
-explain_unreadable_files()
+# Snakemake loads its plugins before it reads a configuration, and nothing else of a workflow. Whoever reads the ledger
+# alone loads no Snakemake.
+if "snakemake.settings.types" in sys.modules:
+    from snakemake_executor_plugin_submitit.configfiles import explain_unreadable_files
+
+    explain_unreadable_files()

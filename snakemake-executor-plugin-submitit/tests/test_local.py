@@ -66,6 +66,7 @@ def test_a_local_task_saves_its_state_at_its_time_limit_and_goes_on(tmp_path):
 
 
 @pytest.mark.soak
+@pytest.mark.skipif("LMRNN_SOAK_KILLS" not in os.environ, reason="takes more than a minute: make soak")
 def test_a_local_cell_saves_its_state_at_its_time_limit_of_a_minute_and_goes_on(tmp_path):
     done = run_sweep(tmp_path, "local", {"long": {"steps": 66, "seconds": 1, "every": 1000}}, runtime=1)
     assert done.returncode == 0, done.stderr

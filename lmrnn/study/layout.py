@@ -125,10 +125,6 @@ class Layout:
         """Folder of the event files of a cell's training, where they are written."""
         return self.results / "logs" / "tensorboard" / stem
 
-    def cell_benchmark(self, stem: str) -> Path:
-        """Snakemake's measure of a cell's training."""
-        return self.results / "benchmarks" / "cells" / f"{stem}.tsv"
-
     def dataset(self, spec: DatasetSpec) -> Path:
         """A dataset, the same for equal specs."""
         return spec.path(self.results / "datasets")

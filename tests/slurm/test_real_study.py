@@ -47,10 +47,10 @@ def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do
     assert len(cells) == 6
     assert (tmp_path / "results" / "smoke" / "cells.csv").exists()
     assert list((tmp_path / "results" / "smoke" / "figures").glob("*.png"))
-    # result, the end that more steps go on from, log, records, benchmark, and Snakemake's note
+    # result, the end that more steps go on from, log, records, and Snakemake's note
     for cell in cells:
         own = [path for path in (tmp_path / "results").rglob(f"*{cell.stem}*") if path.is_file()]
-        assert len(own) + 1 <= 6, own
+        assert len(own) + 1 <= 5, own
     assert not list((tmp_path / ".snakemake" / "submitit").glob("*/*")), "pickles and logs of finished cells are left"
     again = on_slurm(tmp_path, config)
     output, _ = again.communicate(timeout=120)

@@ -1,4 +1,4 @@
-# One job per cell of the sweep.
+# One job per cell of the sweep. Its seconds and memory stand in its result, so that it has no benchmark of its own.
 
 
 rule train_cell:
@@ -9,8 +9,6 @@ rule train_cell:
         update(str(LAYOUT.cell("{cell}"))),
     log:
         str(LAYOUT.cell_log("{cell}")),
-    benchmark:
-        str(LAYOUT.cell_benchmark("{cell}"))
     conda:
         "../envs/lmrnn.yaml"
     threads: STUDY["compute"]["threads"]

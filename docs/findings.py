@@ -3,46 +3,40 @@
 import runpy
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from lmrnn.claims.bounds import LEVEL, lower_bound
+from lmrnn.claims.best import Setting, Settings, compare
 
 STUDY = "lottery_first"
+BUDGETS = (500, 1000, 2000)
 _read = runpy.run_path(str(Path(__file__).with_name("results.py")))["read"]
 
 
-def _by_setting(areas: pd.DataFrame, kind: str, tuned: bool) -> np.ndarray:
-    """Areas of a kind of network, (settings, seeds); without a recurrent rate of its own where not `tuned`."""
-    part = areas[(areas["kind"] == kind) & (tuned | (areas["recurrent_rate"] == 1))]
-    return part.pivot_table(index=["learning_rate", "recurrent_rate"], columns="seed", values="area").to_numpy()
+def _settings(areas: pd.DataFrame, kind: str) -> Settings:
+    """What each setting of a kind of network costs each seed: minus its area."""
+    part = areas[areas["kind"] == kind]
+    table = -part.pivot_table(index=["learning_rate", "recurrent_rate"], columns="seed", values="area")
+    named = tuple(Setting(f"{kind}, recurrent rate {factor:g}", kind, rate) for rate, factor in table.index)
+    return Settings(named, tuple(table.columns), *[table.to_numpy()] * 4)
 
 
 def lines() -> list[str]:
     """Rows of the table: area of each at its best, held out, and local minus full with bounds that choose nothing."""
-    areas, held_out = _read(STUDY, "curves/areas"), _read(STUDY, "curves/tuned_areas")
-    found = []
-    for tuned in (False, True):
-        for budget in (500, 1000, 2000):
-            part = held_out[(held_out["budget"] == budget) & (held_out["tuned"] == tuned)]
-            by_seed = part.pivot_table(index="kind", columns="seed", values="area")
-            now = areas[areas["budget"] == budget]
-            full, local = _by_setting(now, "full", tuned), _by_setting(now, "local", tuned)
-            # costs are minus areas: best of first - best of second is full's loss against local
-            low, high = lower_bound(-full, -local, LEVEL), -lower_bound(-local, -full, LEVEL)
-            difference = (by_seed.loc["local"] - by_seed.loc["full"]).mean()
-            mean = by_seed.mean(axis=1)
-            rate = "with a recurrent rate of its own" if tuned else "one rate for all weights"
-            numbers = f"{mean['full']:.3f} | {mean['local']:.3f} | {difference:.3f} ({low:.3f} to {high:.3f})"
-            found.append(f"| {rate} | {budget:,} | {numbers} |")
+    areas, found = _read(STUDY, "curves/areas"), []
+    shared = areas[areas["recurrent_rate"] == 1]
+    for words, part in (("one rate for all weights", shared), ("with a recurrent rate of its own", areas)):
+        for budget in BUDGETS:
+            now = part[part["budget"] == budget]
+            made = compare(_settings(now, "full"), _settings(now, "local"))
+            difference = f"{made.number:.3f} ({made.low:.3f} to {made.high:.3f})"
+            found.append(f"| {words} | {budget:,} | {made.first:.3f} | {made.second:.3f} | {difference} |")
     return found
 
 
 def ends() -> list[str]:
     """Rows of the table of ends: test decision accuracy after 2,000 steps, mean and range over seeds."""
-    cells = _read(STUDY, "cells")
     found = []
-    for keys, part in cells.groupby(["kind", "learning_rate", "recurrent_rate"], sort=True):
+    for keys, part in _read(STUDY, "cells").groupby(["kind", "learning_rate", "recurrent_rate"], sort=True):
         accuracy = part["test_decision_accuracy"]
         spread = f"{accuracy.mean():.3f} ({accuracy.min():.3f} to {accuracy.max():.3f})"
         found.append(f"| {keys[0]} | {keys[1]:g} | {keys[2]:g} | {len(part)} | {spread} |")

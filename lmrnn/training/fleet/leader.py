@@ -30,7 +30,7 @@ from lmrnn.training.fleet.train import save, turn, welcome
 from lmrnn.training.interruption import StopRequest
 from lmrnn.training.run import claimed, ensure_datasets, get_to_know, keep, settings_of
 from lmrnn.training.state import FLEET, Compute, Training
-from lmrnn.training.train import threads
+from lmrnn.training.train import arithmetic
 
 if TYPE_CHECKING:
     from lmrnn.datasets import Dataset, DatasetSpec
@@ -54,7 +54,7 @@ def lead(device: Device, listener: socket.socket, stop: StopRequest, request: di
     those that were not told to stop themselves look for another leader.
     """
     host = Host(request, log)
-    with reception(listener) as door, threads(Compute.of(request["compute"]).threads):
+    with reception(listener) as door, arithmetic(Compute.of(request["compute"]).threads):
         _Leader(device, door, host, stop).run()
     if host.error is not None:
         raise host.error

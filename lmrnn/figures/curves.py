@@ -52,7 +52,8 @@ def training_speed(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_
     with new_figure(WIDTH, row * len(panels) + 0.35, stem) as figure:
         grid = figure.subplots(len(panels), len(labels), squeeze=False, sharey="row")
         for line, (panel, part) in zip(grid, panels, strict=True):
-            accuracy_axis(line[0], "validation decision accuracy", *_focus(part))
+            late = part[part["step"] >= _EARLY * part["step"].max()]
+            accuracy_axis(line[0], "validation decision accuracy", *_focus(late, "decision_accuracy"))
             for axes, (x, label) in zip(line, labels.items(), strict=True):
                 _draw_courses(axes, part, x, styles)
                 axes.set_xlabel(label)
@@ -64,10 +65,9 @@ def training_speed(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_
         note(figure, f"mean over {seeds_text(shown)}; {SEEDS_NOTE}; diverged: 0\n{_RATE_NOTE}{left_out}")
 
 
-def _focus(part: pd.DataFrame) -> tuple[float, float]:
-    """Limits of an axis, in tenths, that shows where the networks' accuracies part: without their steep common rise."""
-    late = part[part["step"] >= _EARLY * part["step"].max()]
-    ends = late[["low", "high", "decision_accuracy"]].to_numpy()
+def _focus(part: pd.DataFrame, accuracy: str) -> tuple[float, float]:
+    """Limits of an axis, in tenths, that shows where the networks' accuracies and their intervals part."""
+    ends = part[["low", "high", accuracy]].to_numpy()
     low, high = np.floor(10 * np.nanmin(ends)) / 10, np.ceil(10 * np.nanmax(ends)) / 10
     low = 0.0 if low < 0.3 else low  # little would be gained
     return (low, high) if high - low >= 0.1 else (max(high - 0.1, 0.0), max(high, 0.1))
@@ -127,8 +127,7 @@ def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe
 
 
 def _draw_efficiency(axes: Axes, part: pd.DataFrame, styles: dict[str, Style]) -> None:
-    top = np.nanmax(part[["high", "test_decision_accuracy"]].to_numpy())
-    accuracy_axis(axes, "test decision accuracy", 0, max(np.ceil(10 * top) / 10, 0.1))
+    accuracy_axis(axes, "test decision accuracy", *_focus(part, "test_decision_accuracy"))
     for network, line in part.groupby("connectivity_id", sort=False):
         line = line.sort_values("trials_per_task")
         style, first = styles[str(network)], line.iloc[0]

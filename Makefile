@@ -30,7 +30,7 @@ test: setup  ## the test suite, at most ten minutes
 	$(BIN)/pytest -n 2 --dist worksteal
 
 soak: setup  ## the long version of the tests that interrupt and mutate
-	LMRNN_SOAK_KILLS=100 LMRNN_SOAK_MUTATIONS=4000 LMRNN_SOAK_STATES=400 LMRNN_SOAK_STUDIES=200 LMRNN_SOAK_TABLES=300 LMRNN_SOAK_NULLS=1000 $(BIN)/pytest -m soak
+	LMRNN_SOAK_KILLS=100 LMRNN_SOAK_MUTATIONS=4000 LMRNN_SOAK_STATES=400 LMRNN_SOAK_STUDIES=200 LMRNN_SOAK_TABLES=300 LMRNN_SOAK_NULLS=1000 LMRNN_SOAK_KERNELS=1 $(BIN)/pytest -m soak
 
 lint: setup
 	$(BIN)/ruff check .

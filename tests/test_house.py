@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "torch": {"networks", "datasets", "training", "analysis", "science"},
     "scipy": {"curves", "claims", "science"},
     "gymnasium": {"science"},
+    "triton": {"training"},
 }
 # Each package imports only from those before it: the way of the data, from the ground up.
 ORDER = (

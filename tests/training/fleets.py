@@ -62,8 +62,8 @@ def alone(training, steps):
 class Together:
     """Some trainings in one crew; `losses` (K lists) of the steps taken so far."""
 
-    def __init__(self, made, places=None, device="cpu"):
-        shape, dtype = Shape.of(made[0].spec, TASKS), made[0].network.bias.dtype
+    def __init__(self, made, places=None, device="cpu", scan="auto"):
+        shape, dtype = Shape.of(made[0].spec, TASKS, scan=scan), made[0].network.bias.dtype
         self.crew = Crew(shape, places or len(made), device, dtype)
         self.members, self.losses = [], []
         self.join(*made)
@@ -114,9 +114,9 @@ def same_bits(one, other):
     return all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
 
 
-def run_fleet(made, device="cpu", checkpoints=None, **options):
-    """Train to the end; the results, and what went wrong, by place. `checkpoints` are files, one for each cell."""
-    results, errors = {}, {}
+def run_fleet(made, device="cpu", checkpoints=None, scan="auto", **options):
+    """Train to the end; the results, what went wrong, and what was said. `checkpoints` are files, one for each cell."""
+    results, errors, said = {}, {}, []
     members = [
         Member(
             one,
@@ -124,12 +124,12 @@ def run_fleet(made, device="cpu", checkpoints=None, **options):
             lambda found, k=k: results.__setitem__(k, found),
             lambda error, k=k: errors.__setitem__(k, error),
             checkpoint=checkpoints[k] if checkpoints else None,
-            say=lambda line: None,
+            say=said.append,
         )
         for k, one in enumerate(made)
     ]
-    train_fleet(Shape.of(made[0].spec, TASKS), members, device, **options)
-    return SimpleNamespace(results=results, errors=errors, members=members)
+    train_fleet(Shape.of(made[0].spec, TASKS, scan=scan), members, device, **options)
+    return SimpleNamespace(results=results, errors=errors, members=members, said=said)
 
 
 torch.set_num_threads(1)

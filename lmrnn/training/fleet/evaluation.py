@@ -13,6 +13,7 @@ from lmrnn.tasks import CHANNELS
 from lmrnn.training.evaluation import Measures, measures_of, trial_counts
 from lmrnn.training.fleet import passes
 from lmrnn.training.fleet.rows import full
+from lmrnn.training.fleet.scan import Scan
 from lmrnn.training.fleet.step import Step
 
 # Fewer than for one network: there are many. The same for every fleet, so that company changes no measure.
@@ -40,21 +41,20 @@ class Evaluator:
         found: list[Measures] = []
         for first in range(0, len(places), MOST_CELLS):
             some = torch.tensor(places[first : first + MOST_CELLS], device=self.step.device)
-            weights = self.step.places.weights.at(some)
-            counts = torch.cat([self._counts(weights, inputs) for inputs in self._batches(trials)], dim=2)
+            weights, scan = self.step.places.weights.at(some), self.step.places.scan.at(some)
+            counts = torch.cat([self._counts(weights, scan, inputs) for inputs in self._batches(trials)], dim=2)
             found += [measures_of(each, trials.n_tasks) for each in counts.cpu().numpy()]
         return found
 
     @torch.no_grad()
-    def _counts(self, weights: passes.Weights, inputs: _Inputs) -> Tensor:
+    def _counts(self, weights: passes.Weights, scan: Scan, inputs: _Inputs) -> Tensor:
         """What the measures need of each trial, (k, 6, B); see `trial_counts`."""
         shape, batch = self.step.shape, inputs.batch
         (steps, size), cells = batch.labels.shape, len(weights.recurrent)
         values = weights.recurrent.new_empty((cells, steps * size, shape.neurons))
         inside = (torch.arange(steps, device=values.device)[:, None] < batch.lengths).view(1, -1)
         passes.drive(inputs.x.expand(cells, -1, -1), inside, None, weights, values)
-        rows = full(steps, size)
-        states = passes.forward(values, weights, rows, shape.nonlinearity, shape.leak, _anew(values))
+        states = scan.forward(values, weights, full(steps, size, values.device), _anew(values))
         logits = passes.logits(states, weights).view(cells, steps, size, -1).transpose(0, 1).flatten(1, 2)
         columns = ("rule", "labels", "lengths", "decision")
         many = Batch(batch.observations, *(_repeat(getattr(batch, name), cells) for name in columns))

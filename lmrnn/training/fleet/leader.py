@@ -97,8 +97,8 @@ class _Leader:
         """Find a guest's shape; whether it has one."""
         try:
             get_to_know(guest.request)
-            spec = guest.request["spec"]
-            self.shapes[guest] = Shape.of(spec, len(Cell(spec).tasks), guest.request["compute"]["tf32"])
+            spec, compute = guest.request["spec"], guest.request["compute"]
+            self.shapes[guest] = Shape.of(spec, len(Cell(spec).tasks), compute["tf32"], compute["scan"])
         except Exception as error:  # whatever it is, it is this cell's alone
             guest.failed(error)
             return False

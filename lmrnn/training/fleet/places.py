@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lmrnn.tasks import CHANNELS, CLASSES
 from lmrnn.training.fleet.passes import Weights
+from lmrnn.training.fleet.scan import make_scan
 from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.rates import recurrent_factors
 
@@ -26,7 +27,8 @@ class Places:
     `passes.Weights`, of which `weights` and `grad_weights` are views. `mask` (K, N, N) is 1 where a synapse is;
     `alive` (K, 1) is 0 in an empty place and where the loss stopped being finite; `count` (K, 1) float64 is the number
     of steps; `noise` (K, 1, 1) is the standard deviation of the recurrent noise as it enters the nonlinearity;
-    `recurrent_rate` (K, N, 1) the factor of the learning rate for the weights that each neuron receives.
+    `recurrent_rate` (K, N, 1) the factor of the learning rate for the weights that each neuron receives; by `scan` the
+    recurrence is computed.
     """
 
     def __init__(self, places: int, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
@@ -39,6 +41,7 @@ class Places:
         self.flat, self.grads, self.first, self.second = (new(places, total) for _ in range(4))
         self.weights, self.grad_weights = self.split(self.flat), self.split(self.grads)
         self.mask = new(places, shape.neurons, shape.neurons)
+        self.scan = make_scan(shape, places, device, dtype)
         self.alive, self.count = new(places, 1), new(places, 1, kind=torch.float64)
         self.noise = new(places, 1, 1)
         self.recurrent_rate = new(places, shape.neurons, 1) + 1
@@ -56,6 +59,7 @@ class Places:
         network, adam = training.network, training.optimiser
         self.mask[place] = 0
         self.mask[place, network.post, network.pre] = 1
+        self.scan.load(place, network.post, network.pre)
         for buffer, values in ((self.flat, adam.parameters), (self.first, adam.first), (self.second, adam.second)):
             self._fill(buffer, place, network, list(values))
         self.count[place], self.alive[place] = float(adam.steps[0]), 1.0
@@ -91,6 +95,7 @@ class Places:
         """Leave a place to the next cell."""
         for tensor in (self.flat, self.first, self.second, self.mask, self.alive, self.count, self.noise):
             tensor[place] = 0
+        self.scan.empty(place)
 
     def update(self, loss: Tensor, rate: Tensor, active: Tensor) -> None:
         """Clip the gradients and take Adam's step at learning rates (K, 1) float64, each cell by itself.

@@ -57,6 +57,17 @@ class Rows:
         earlier = [begin + np.arange(width) for begin, width in zip(self.begin, self.widths[1:], strict=False)]
         return torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *earlier])).to(self.device)
 
+    @cached_property
+    def begins(self) -> Tensor:
+        """First row of each time step, and the number of rows, int32 (T + 1,)."""
+        return torch.tensor(self.begin, dtype=torch.int32, device=self.device)
+
+    @cached_property
+    def reach(self) -> Tensor:
+        """Time steps of each trial of the first time step, int32 (B,)."""
+        steps = (np.array(self.widths)[:, None] > np.arange(self.widths[0])).sum(0)
+        return torch.from_numpy(steps.astype(np.int32)).to(self.device)
+
     def holds(self, lengths: np.ndarray) -> np.ndarray:
         """Whether batches (...) of trials of these lengths (..., B), the longest first, are computed to the end."""
         reach = (np.array(self.widths)[:, None] > np.arange(lengths.shape[-1])).sum(0)  # (B,): time steps of each place

@@ -15,7 +15,8 @@ class Shape:
     """What the cells of a fleet have in common; cells with equal shapes can be trained together.
 
     `batch` trials of `tasks` tasks are a batch, or sequences of `sequence_length` time steps (0 in the padded layout);
-    `dt` in ms sets the trials' lengths; `clip` > 0 is the largest norm of a cell's gradient.
+    `dt` in ms sets the trials' lengths; `clip` > 0 is the largest norm of a cell's gradient; `tf32` and `scan` are
+    settings of a study's `compute`.
     """
 
     neurons: int
@@ -28,10 +29,11 @@ class Shape:
     leak: float
     clip: float
     tf32: bool = False
+    scan: str = "auto"
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any], tasks: int, tf32: bool = False) -> Shape:
-        """The shape of a cell with a battery of so many tasks; cells that multiply with TF32 are of another one."""
+    def of(cls, spec: Mapping[str, Any], tasks: int, tf32: bool = False, scan: str = "auto") -> Shape:
+        """The shape of a cell with a battery of so many tasks; cells that are computed otherwise are of another one."""
         network, training = spec["network"], spec["training"]
         stream = training["layout"] == "stream"
         return cls(
@@ -45,6 +47,7 @@ class Shape:
             leak=float(network["leak"]),
             clip=math.inf if training["gradient_clip"] is None else float(training["gradient_clip"]),
             tf32=tf32,
+            scan=scan,
         )
 
     @property
@@ -61,7 +64,9 @@ class Shape:
         """Memory of the device that one cell takes, of so many rows a batch.
 
         Counted are states and deltas (and f(z) where there is a leak), inputs with the observations they are made of,
-        five arrays of logits, weights, gradients, moments, mask and what Adam works in.
+        five arrays of logits, weights, gradients, moments, mask and what Adam works in; of a fused scan its lists of
+        synapses and the weights as it reads them.
         """
         wide = (2 + (self.leak != 1)) * self.neurons
-        return bytes_each * (rows * (wide + 2 * self.inputs + 5 * CLASSES) + 8 * sum(self.sizes))
+        matrices = 8 * sum(self.sizes) + (3 * self.neurons**2 if self.scan == "fused" else 0)
+        return bytes_each * (rows * (wide + 2 * self.inputs + 5 * CLASSES) + matrices)

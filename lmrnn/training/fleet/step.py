@@ -121,11 +121,11 @@ class Step:
         noise = self._noise(rows) if self.noisy else None
         values = self.buffer("values", *size)
         passes.drive(x, inside, noise, weights, values)
-        states = passes.forward(values, weights, rows, shape.nonlinearity, shape.leak, self.buffer)
+        states = places.scan.forward(values, weights, rows, self.buffer)
         loss, dlogits = passes.loss_and_gradient(passes.logits(states, weights), labels)
         deltas = self.buffer("deltas", *size)
         torch.bmm(dlogits, weights.outward[:, :, :-1], out=deltas)
-        passes.backward(deltas, values, weights, rows, shape.nonlinearity, shape.leak)
+        places.scan.backward(deltas, values, weights, rows)
         grads = places.grad_weights
         passes.gradients(grads, deltas, x, states, dlogits, rows, places.mask, self.buffer)
         places.update(loss, self.ahead.now("rates"), self.ahead.now("active"))

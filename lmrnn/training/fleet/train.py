@@ -45,15 +45,16 @@ def welcome(crew: Crew, members: list[Member]) -> None:
     """Give members a place, and tell them how they are trained from now on."""
     allow_tf32(crew.shape.tf32)
     crew.join(members)
-    name, how = device_name(crew.device), precision(crew.places.flat)
+    name, how, scan = device_name(crew.device), precision(crew.places.flat), crew.places.scan
     for member in members:
         together = f"one of {len(crew.members)} cells in a fleet of {crew.places.size} places"
-        member.say(f"trains on {name} in {how}, {together}")
+        member.say(f"trains on {name} in {how}, {together}, by {scan.says}")
         member.training.origin = {
             "device": name,
             "cuda_graphs": crew.device.type == "cuda",
             "precision": how,
             "fleet_places": crew.places.size,
+            "scan": scan.name,
         }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
 
 CONNECTIVITY = ["connectivity", "kind", "radius", "boundary", "density", "synapses"]
+RECURRENT = ("recurrent_rate", "reference_degree")
 FIRST_AXES = ["tasks", "trials_per_task", "layout", "network_neurons"]
 # what rows are told apart by; labels stand beside them for people
 IDS = ["panel_id", "family_id", "any_size_id", "connectivity_id"]
@@ -43,10 +44,11 @@ def prepare(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
     """The table of cells (row i is results[i]) with what comparing them needs, as a copy.
 
     ``panel_id`` says which cells are compared, ``family_id`` the same whatever the data size, ``any_size_id`` also
-    whatever the number of neurons, ``connectivity_id`` which connectivity; ``panel``, ``family`` and ``connectivity``
-    are their labels, different where they are. ``network_neurons`` is the configured N (a matched network may have
-    fewer), ``final_validation`` and ``final_test`` the last decision accuracies, 0 for a diverged cell. Raises
-    ValueError when table and results differ in number.
+    whatever the number of neurons, ``drive_id`` the same as ``panel_id`` whatever the recurrent rate,
+    ``connectivity_id`` which connectivity; ``panel``, ``family``, ``drive_panel`` and ``connectivity`` are their
+    labels, different where they are. ``network_neurons`` is the configured N (a matched network may have fewer),
+    ``final_validation`` and ``final_test`` the last decision accuracies, 0 for a diverged cell. Raises ValueError when
+    table and results differ in number.
     """
     if len(table) != len(results):
         raise ValueError(f"{len(table)} rows of cells, but {len(results)} results")
@@ -63,6 +65,10 @@ def prepare(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
     runs["panel"] = told_apart(names, panels)
     names = _panel_names(runs, [axis for axis in axes if axis != "trials_per_task"], ["tasks"], batteries)
     runs["family"] = told_apart(names, families)
+    drives = [without(panel, *RECURRENT) for panel in panels]
+    names = _panel_names(runs, [axis for axis in axes if axis not in RECURRENT], ["tasks"], batteries)
+    runs["drive_panel"] = told_apart(names, drives)
+    runs["drive_id"] = [identity(one) for one in drives]
     lost = runs["status"] == "diverged"
     runs["final_validation"] = runs["validation_decision_accuracy"].where(~lost, 0.0)
     runs["final_test"] = runs["test_decision_accuracy"].where(~lost, 0.0)

@@ -1,7 +1,8 @@
 """Speed at equal drive: areas under the learning curves with and without a rate of the recurrent weights' own.
 
 Under Adam a neuron's drive moves by about rate times in-degree. A network is shown at its best learning rate with the
-recurrent weights at the same rate as all others, and at the best pair of rate and recurrent rate.
+recurrent weights at the same rate as all others, and at the best pair of rate and recurrent rate; and at every pair,
+beside how far the pair moves its drive in a step.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from lmrnn.curves.comparison import CONNECTIVITY, FIRST_AXES
-from lmrnn.curves.identity import identity, panel_settings, without
+from lmrnn.curves.statistics import mean_interval
+from lmrnn.training.rates import IN_DEGREE
 
 if TYPE_CHECKING:
     from lmrnn.curves.tables import Sweep
 
 _KEYS = ["drive_id", "connectivity_id", "budget"]
-_PAIR = ["learning_rate", "recurrent_rate"]
+RATES = ["learning_rate", "recurrent_rate"]
 
 
 def tuned_areas(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
@@ -31,26 +33,64 @@ def tuned_areas(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
     best over all seeds, either is the smallest (``low``), the largest (``high``) or the ``only`` one of those tried
     beside the other, ``no`` otherwise; a rule by in-degree has no edge.
     """
-    settings = {panel: panel_settings(sweep.results[i].spec) for i, panel in sweep.runs["panel_id"].items()}
-    drives = {panel: identity(without(own, "recurrent_rate", "reference_degree")) for panel, own in settings.items()}
-    factors = {panel: own["training"].get("recurrent_rate", 1.0) for panel, own in settings.items()}
-    table = areas.assign(
-        drive_id=areas["panel_id"].map(drives), recurrent_rate=areas["panel_id"].map(factors).astype(object)
-    )
+    table = _with_drive(sweep, areas)
     rows: list[dict[str, Any]] = []
     for tuned in (False, True):
         part = table if tuned else table[[one == 1 for one in table["recurrent_rate"]]]
         for _, group in part.groupby(_KEYS, sort=False):
             rows += [{**row, "tuned": tuned} for row in _held_out(group)]
-    lead = [name for name in [*FIRST_AXES, *CONNECTIVITY] if name in table]
     edges = ["rate_at_edge", "recurrent_at_edge"]
-    columns = [*lead, "tuned", "budget", "seed", "area", *_PAIR, *edges, "drive_id", "connectivity_id"]
+    columns = [*_lead(table), "tuned", "budget", "seed", "area", *RATES, *edges, "drive_id", "connectivity_id"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def drive(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
+    """Area at every pair of rates, from the table ``areas``.
+
+    One row per panel whatever its recurrent rate (``drive_id``), connectivity, budget, learning_rate and
+    recurrent_rate: ``drive``, by how much a step moves the summed recurrent input of a neuron whose inputs are all 1 if
+    every weight moves by its rate (learning_rate x recurrent_rate x mean in-degree), the mean area over seeds with its
+    bootstrap 95% interval low, high, and the number of seeds.
+    """
+    table, rows = _with_drive(sweep, areas), []
+    for _, group in table.groupby([*_KEYS, *RATES], sort=False):
+        mean, low, high = mean_interval(group["area"].to_numpy()[:, None], sweep.bootstrap)
+        interval = {"area": mean[0], "low": low[0], "high": high[0], "seeds": len(group)}
+        rows.append({**group.iloc[0].to_dict(), **interval})
+    measured = [*RATES, "drive", "area", "low", "high", "seeds"]
+    columns = ["drive_panel", *_lead(table), "budget", *measured, "drive_id", "family_id", "connectivity_id"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _lead(table: pd.DataFrame) -> list[str]:
+    """The columns that say of what network a row is."""
+    return [name for name in [*FIRST_AXES, *CONNECTIVITY] if name in table]
+
+
+def _with_drive(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
+    """The table of areas with the recurrent rate, with what panels of different ones share (``drive_panel``,
+    ``drive_id``), and with the ``drive``.
+    """
+    first = sweep.runs.drop_duplicates("panel_id")
+    shared = first.set_index("panel_id")
+    training = {panel: sweep.results[cell].spec["training"] for cell, panel in first["panel_id"].items()}
+    degree = np.sqrt(areas["synapses"] * areas["density"])  # synapses / neurons, also of a matched network
+    factors = [training[panel].get("recurrent_rate", 1.0) for panel in areas["panel_id"]]
+    moved = [
+        training[panel]["reference_degree"] if factor == IN_DEGREE else factor * mean
+        for panel, factor, mean in zip(areas["panel_id"], factors, degree, strict=True)
+    ]
+    return areas.assign(
+        drive_panel=areas["panel_id"].map(shared["drive_panel"]),
+        drive_id=areas["panel_id"].map(shared["drive_id"]),
+        recurrent_rate=pd.Series(factors, areas.index, dtype=object),
+        drive=areas["learning_rate"] * np.array(moved, dtype=float),
+    )
 
 
 def _held_out(group: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for each seed, at the pair that is best for the others."""
-    by_pair = group.pivot_table(index=_PAIR, columns="seed", values="area", sort=False)
+    by_pair = group.pivot_table(index=RATES, columns="seed", values="area", sort=False)
     counts = by_pair.notna().sum(axis=1)
     able = by_pair[counts == counts.max()].dropna(axis=1)
     best = able.index[int(np.argmax(able.mean(axis=1)))]
@@ -62,7 +102,7 @@ def _held_out(group: pd.DataFrame) -> list[dict[str, Any]]:
     for seed in able.columns:
         others = able.drop(columns=seed) if len(able.columns) > 1 else able
         pair = able.index[int(np.argmax(others.mean(axis=1)))]
-        found = {**dict(zip(_PAIR, pair, strict=True)), "seed": seed, "area": able.loc[pair, seed]}
+        found = {**dict(zip(RATES, pair, strict=True)), "seed": seed, "area": able.loc[pair, seed]}
         rows.append({**group.iloc[0].to_dict(), **found, **edges})
     return rows
 

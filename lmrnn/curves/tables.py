@@ -28,7 +28,7 @@ from lmrnn.curves.comparison import (
     prepare,
     restricted,
 )
-from lmrnn.curves.drive import tuned_areas
+from lmrnn.curves.drive import drive, tuned_areas
 from lmrnn.curves.statistics import DRAWS, area, crossing, mean_interval, median_interval
 from lmrnn.tasks import names_of
 
@@ -307,6 +307,7 @@ TABLES: dict[str, Callable[[Sweep], pd.DataFrame]] = {
     "training_speed": training_speed,
     "areas": lambda sweep: sweep.areas,
     "tuned_areas": lambda sweep: tuned_areas(sweep, sweep.areas),
+    "drive": lambda sweep: drive(sweep, sweep.areas),
     "threshold_times": lambda sweep: sweep.times,
     "steps_to_threshold": steps_to_threshold,
     "data_efficiency": data_efficiency,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lmrnn.curves.drive import RATES
 from lmrnn.curves.identity import panel_settings, without
 from lmrnn.curves.maps import near_in_synapses
 from lmrnn.networks import network_size
@@ -36,6 +37,12 @@ def _several_sizes(cells: Sequence[Cell]) -> bool:
         key = canonical_json([without(panel_settings(spec), "trials_per_task"), spec["connectivity"], spec["seed"]])
         sizes.setdefault(key, set()).add(spec["trials_per_task"])
     return any(len(known) > 1 for known in sizes.values())
+
+
+def _several_speeds(cells: Sequence[Cell]) -> bool:
+    """Whether several connectivities were trained at several rates, or recurrent rates."""
+    pairs = {canonical_json([cell.spec["training"].get(key) for key in RATES]) for cell in cells}
+    return len(pairs) > 1 and len({canonical_json(cell.spec["connectivity"]) for cell in cells}) > 1
 
 
 def _of_largest_size(cells: Sequence[Cell]) -> list[Cell]:
@@ -123,6 +130,21 @@ accuracy; * marks the smallest or largest rate tried), number of seeds. A traini
 0 from there on. Dotted: always fixate; dashed: the ideal observer, which knows all but the noise and answers what is
 most likely (Monte Carlo, within .01); with an arrow where they lie outside of the axis. The numbers, for all data
 sizes, are in ``curves/training_speed.csv``.""",
+    ),
+    Entry(
+        name="drive",
+        draw="drive:drive",
+        tables=("curves/drive",),
+        chapter="Curves",
+        shown=_several_speeds,
+        caption="""\
+**How fast does a network move?** Area under the validation learning curve (the mean decision accuracy from the first
+step to the budget of steps named above each row) at every pair of learning rate and recurrent rate. Left: against the
+learning rate. Right: the same points against the drive, learning rate times recurrent rate times in-degree, by which a
+step moves a neuron's summed recurrent input if every weight moves by its rate, as it nearly does under Adam. Networks
+that learn equally fast at equal drive lie on one line at the right however different they are at the left. Filled: all
+weights share one rate; open: the recurrent weights have a rate of their own. Mean over seeds and bootstrap 95%
+interval; the largest data size. The numbers are in ``curves/drive.csv``.""",
     ),
     Entry(
         name="steps_to_threshold",

@@ -232,7 +232,13 @@ def ideal(spec):
 
 
 # labels for people: two rows have the same one exactly where they have the same id (local: any of equally fast ones)
-LABELS = {"panel": "panel_id", "family": "family_id", "connectivity": "connectivity_id", "network": "network_id"}
+LABELS = {
+    "panel": "panel_id",
+    "family": "family_id",
+    "drive_panel": "drive_id",
+    "connectivity": "connectivity_id",
+    "network": "network_id",
+}
 
 
 def compare(path, keys, expected):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmrnn.networks import PARAMETERS
+from lmrnn.study.moments import out_of_patience
+from lmrnn.study.since import with_defaults
 from lmrnn.tasks import names_of
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ def check_result(result: CellResult) -> None:
     tasks, steps = len(names_of(result.spec)), result.spec["training"]["steps"]
     check_history(result.history, tasks)
     last = result.history["step"][-1]
-    if last > steps or (result.status == "completed" and last != steps):
+    whole = last == steps or out_of_patience(with_defaults(result.spec["training"]), result.history)
+    if last > steps or (result.status == "completed" and not whole):
         raise ValueError(f"its history ends at step {last} of {steps}, and its status is {result.status}")
     if result.status == "completed" and not np.all(np.isfinite(result.history["loss"][1:])):
         raise ValueError("its loss is not finite, and its status is completed")

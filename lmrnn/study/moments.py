@@ -46,6 +46,14 @@ def next_evaluation(training: Mapping[str, Any], step: int) -> int:
     return planned[after] if after < len(planned) else training["steps"]
 
 
+def out_of_patience(training: Mapping[str, Any], history: Mapping[str, Any]) -> bool:
+    """Whether a training's validation decision accuracy had not risen in `patience` steps by its last evaluation, of a
+    section ``training`` `with_defaults` and a history of at least one row.
+    """
+    best = history["step"][int(np.argmax(history["decision_accuracy"]))]  # of equals the first
+    return bool(0 < training["patience"] <= history["step"][-1] - best)
+
+
 def evaluation_count(training: Mapping[str, Any]) -> int:
     """How many evaluations on the validation set a whole training takes."""
     return len(moments(training)) + 1

@@ -8,6 +8,7 @@ from typing import Any
 # A spec leaves them out at these values. config.schema.yaml, whose `default` each of them is, describes them; a test
 # holds the two against each other, since training does without what reads YAML.
 SINCE: dict[str, Any] = {
+    "patience": 0,
     **{"recurrent_rate": 1.0, "reference_degree": 21.0},
     **{"schedule": "constant", "warmup_steps": 100, "rate_floor": 0.0},
     "evaluations": 30,

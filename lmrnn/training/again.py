@@ -39,11 +39,14 @@ _OPEN_ENDED = (CONSTANT, WARMUP)
 
 def course(spec: Mapping[str, Any]) -> str:
     """All of a cell's spec that determines its weights at every step, as canonical JSON: not on how many trials and
-    when it is looked at, and not how many steps it takes where the learning rate does not depend on their number.
+    when it is looked at, unless it ends by what is seen there (`patience`), and not how many steps it takes where the
+    learning rate does not depend on their number.
     """
-    length = ("steps",) if with_defaults(spec["training"])["schedule"] in _OPEN_ENDED else ()
-    training = {key: value for key, value in spec["training"].items() if key not in (*_WHEN, *length)}
-    return canonical_json({**{key: spec[key] for key in spec if key not in _LOOKED}, "training": training})
+    settings = with_defaults(spec["training"])
+    length = ("steps",) if settings["schedule"] in _OPEN_ENDED else ()
+    looked, when = (_LOOKED, _WHEN) if not settings["patience"] else (("test_trials",), ())
+    training = {key: value for key, value in spec["training"].items() if key not in (*when, *length)}
+    return canonical_json({**{key: spec[key] for key in spec if key not in looked}, "training": training})
 
 
 def keep_end(cell: Cell, results: Path | str, result: CellResult) -> None:
@@ -63,7 +66,7 @@ def look_again(cell: Cell, results: Path | str, data: DataOf, say: Say) -> CellR
     """
     for path, found in _relatives(cell, results, say):
         last, ended = int(found.history["step"][-1]), cell.spec["training"]["steps"]
-        if last != ended and not (found.status == "diverged" and last < ended):
+        if found.spec["training"]["steps"] != ended and not (found.status == "diverged" and last < ended):
             continue
         planned = evaluated_by(with_defaults(cell.spec["training"]), last)
         history = rows_at(found.history, sorted({*planned, last}))

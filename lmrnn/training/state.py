@@ -17,7 +17,7 @@ from lmrnn.errors import ConfigError, ResourceError
 from lmrnn.networks import LMRNN, PATHS, Connectivity, build_connectivity, choose_path, connectivity_label, kernel
 from lmrnn.seeds import torch_seed
 from lmrnn.study.cells import COLUMNS, CellResult
-from lmrnn.study.moments import evaluated_by, next_evaluation
+from lmrnn.study.moments import evaluated_by, next_evaluation, out_of_patience
 from lmrnn.study.since import with_defaults
 from lmrnn.tasks import names_of
 from lmrnn.training.penalties import make_penalties
@@ -120,7 +120,12 @@ class Training:
     @property
     def ended(self) -> bool:
         """Whether no step is left to take."""
-        return self.diverged or self.step >= self.settings["steps"]
+        return self.diverged or self.step >= self.settings["steps"] or self.converged
+
+    @property
+    def converged(self) -> bool:
+        """Whether the evaluation of this step found that validation has not improved in `patience` steps."""
+        return self.history["step"][-1:] == [self.step] and out_of_patience(self.settings, self.history)
 
     @property
     def due(self) -> bool:

@@ -152,8 +152,9 @@ def result(
     status = "diverged" if training.diverged else "completed"
     fixate = always_fixate(test_set)
     fixate_accuracy = float(fixate.decision_accuracy.mean())
+    why = f" (no better validation in {training.settings['patience']} steps)" if training.converged else ""
     say(
-        f"{status} at step {training.step}: test decision accuracy {test.means()['decision_accuracy']:.4f} "
+        f"{status} at step {training.step}{why}: test decision accuracy {test.means()['decision_accuracy']:.4f} "
         f"(always-fixate {fixate_accuracy:.4f}), "
         f"{watch.wall['training']:.1f} s training, {watch.wall['evaluation']:.1f} s evaluation, "
         f"at most {peak_memory_mb() / 1000:.1f} GB of memory; on {device_name(network.bias.device)} by "

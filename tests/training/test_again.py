@@ -103,6 +103,30 @@ def test_other_validation_trials_train_nothing_and_measure_the_last_evaluation_a
     assert "stays that on 3 trials a task" in place.log.getvalue()
 
 
+def test_a_training_that_validation_ended_is_looked_at_again_and_longer_ones_end_there_too(place, fresh):
+    patient = {"patience": 4, "evaluate_every": 2, "steps": 40}
+    first, steps = place.run(**patient)
+    best = first.history["step"][first.history["decision_accuracy"].argmax()]
+    assert steps == first.history["step"][-1] == best + 4 < 40
+    assert first.status == "completed"
+    assert "no better validation in 4 steps" in place.log.getvalue()
+    assert f"{AT_BEST}decision_accuracy" in first.test
+    again, steps = place.run(**patient, test_trials=9)
+    assert steps == 0
+    assert_same(again, fresh.run(**patient, test_trials=9)[0])
+    longer, steps = place.run(**{**patient, "steps": 60})
+    assert steps == 0
+    assert_same(longer, fresh.run(**{**patient, "steps": 60})[0])
+    # other validation trials, or other moments, could have ended it elsewhere
+    assert place.run(**patient, validation_trials=9)[1] > 0
+    assert place.run(**{**patient, "evaluate_every": 1})[1] > 0
+
+
+def test_without_patience_all_steps_are_taken(place):
+    assert place.run()[1] == 12
+    assert place.run(patience=12)[1] == 12  # what the last step shows ends nothing earlier
+
+
 @pytest.mark.parametrize("layout", [{}, {"layout": "stream", "sequence_length": 30}])
 @pytest.mark.parametrize("shorter", [8, 9])  # with an evaluation that the longer training has there, and without
 def test_more_steps_go_on_from_the_end_bit_for_bit(place, fresh, shorter, layout):

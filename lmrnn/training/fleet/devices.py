@@ -19,7 +19,8 @@ _UUID_BYTES = 96
 _TOGETHER = {
     "network": {"neurons", "nonlinearity", "leak", "tau", "initialisation", "initial_scale", "recurrent_noise"},
     "training": {
-        *("layout", "sequence_length", "batch_size", "steps", "learning_rate", "recurrent_rate", "reference_degree"),
+        *("layout", "sequence_length", "batch_size", "steps", "patience", "learning_rate"),
+        *("recurrent_rate", "reference_degree"),
         *("schedule", "warmup_steps", "rate_floor", "gradient_clip", "evaluate_every", "evaluations"),
     },
 }

@@ -23,6 +23,7 @@ from lmrnn.study.grid import Cell
 from lmrnn.study.moments import evaluation_count
 from lmrnn.study.settled import remarks
 from lmrnn.study.since import with_defaults
+from lmrnn.training.fleet.devices import fleet_cpus
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Plan:
 
     Cells and datasets of the study, and how many of each are there; size of the datasets still to be made in
     `gigabytes` (10**9 bytes); array tasks, datasets one by one, cells in packs. `hours` of training and evaluation are
-    added up over the missing cells, `core_hours` are hours times CPUs, `gpu_hours` times GPUs, a GPU being shared by a
-    pack, `wall_hours` from the start of the first training to the end of the last; `costs` is what they were computed
-    from, by kind of cell.
+    added up over the missing cells, `core_hours` are hours times CPUs (of a fleet those of a task), `gpu_hours` times
+    GPUs, a GPU being shared by a pack, `wall_hours` from the start of the first training to the end of the last;
+    `costs` is what they were computed from, by kind of cell.
     """
 
     cells: int
@@ -104,11 +105,12 @@ def plan(
             costs[kind] = cost(cell) if callable(cost) else Cost(float(cost))
     seconds = [cell_seconds(cell, costs[kind_of(cell)]) for cell in missing]
     hours, wall = sum(seconds) / 3600, makespan(seconds, parallel) / 3600
-    gpu_hours = hours * gpus / pack
+    gpu_hours, core_hours = hours * gpus / pack, hours * threads
     if rate is not None:  # a fleet: the cells of a task share its GPUs, and all of them are at work until the end
         gpu_hours = sum(cell.spec["training"]["steps"] for cell in missing) / rate / 3600
         wall = gpu_hours / (math.ceil(parallel / pack) * max(1, gpus))
-        hours = gpu_hours * pack / max(1, gpus)  # of which each has a core
+        hours = gpu_hours * pack / max(1, gpus)
+        core_hours = gpu_hours * min(fleet_cpus(threads), pack * threads / max(1, gpus))
     return Plan(
         cells=len(cells),
         done=len(cells) - len(missing),
@@ -118,7 +120,7 @@ def plan(
         dataset_tasks=len(to_make),
         cell_tasks=math.ceil(len(missing) / pack),
         hours=hours,
-        core_hours=hours * threads,
+        core_hours=core_hours,
         gpu_hours=gpu_hours,
         wall_hours=wall,
         costs=costs,

@@ -116,6 +116,27 @@ def test_settings_stand_in_and_rules_go_before_them():
     ]
 
 
+@pytest.mark.parametrize(
+    ("resources", "threads", "jobs", "cpus"),
+    [
+        ({"gpus": 1, "pack_cpus_per_gpu": 2}, 1, 16, 2),
+        ({"gres": "gpu:1g.5gb:1", "pack_cpus_per_gpu": 2}, 1, 16, 2),
+        ({"gpus": 1, "pack_cpus_per_gpu": 2}, 4, 16, 4),  # no less than one of them takes by itself
+        ({"gpus": 1, "pack_cpus_per_gpu": 20}, 1, 16, 16),  # and no more than all
+        ({"gpus": 1, "pack_cpus_per_gpu": 0}, 1, 16, 16),
+        ({"gpus": 1}, 1, 16, 16),
+        ({"pack_cpus_per_gpu": 2}, 1, 16, 16),
+        ({"gpus": 1, "pack_cpus_per_gpu": 2}, 1, 1, 1),
+        ({"gpus": 2, "gpu_model": "a100", "pack_cpus_per_gpu": 2}, 1, 16, 4),
+        ({"gpus": 1, "gpu_model": "a100", "pack_cpus_per_gpu": 2}, 1, 16, 2),
+    ],
+)
+def test_jobs_that_share_a_gpu_share_the_cpus_that_they_say(resources, threads, jobs, cpus):
+    asked = words(resources, threads, jobs=jobs)
+    assert f"--cpus-per-task={cpus}" in asked
+    assert not any("pack" in word for word in asked)
+
+
 @given(st.lists(st.integers(1, 2000), min_size=1), st.lists(st.integers(1, 10**6), min_size=1))
 def test_an_array_asks_for_no_less_than_each_of_its_jobs_and_for_no_more_than_the_largest(minutes, memories):
     asked = [request({"runtime": m, "mem_mb": b}, 1, PLAIN) for m in minutes for b in memories]

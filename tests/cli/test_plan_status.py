@@ -196,4 +196,6 @@ def test_the_price_of_a_fleet_is_its_steps_at_the_rate_of_a_gpu(sweep):
     made = plan(config, cells, 0.001, pack=3, parallel=6, gpus=1, rate=1000.0)
     assert made.gpu_hours * 3600 == pytest.approx(6 * 100 / 1000)
     assert made.wall_hours * 3600 == pytest.approx(6 * 100 / 1000 / 2)  # two tasks with a GPU each
-    assert made.core_hours == pytest.approx(made.gpu_hours * 3 * 2)  # three processes a GPU, of two threads
+    assert made.core_hours == pytest.approx(made.gpu_hours * 3)  # a leader of two threads, and one CPU for who waits
+    few = plan(config, cells, 0.001, pack=1, parallel=6, gpus=1, rate=1000.0)
+    assert few.core_hours == pytest.approx(few.gpu_hours * 2)

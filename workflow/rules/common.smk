@@ -20,6 +20,7 @@ from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
 from lmrnn.study.settled import remarks
 from lmrnn.study.old_names import take_over
+from lmrnn.training.fleet.devices import fleet_cpus, led
 
 with explained_as(WorkflowError):
     # read anew: Snakemake takes keys that stand twice, 010 for 8 and several files for one
@@ -95,6 +96,12 @@ def cell_data(wildcards):
 def memory_of_cell(wildcards):
     """Memory of one training: interpreter and torch, its datasets, its network; on a GPU, what CUDA takes of the host."""
     return cell_memory_mb(CELLS[wildcards.cell]) + (0 if STUDY["compute"]["device"] == "cpu" else CUDA_MB)
+
+
+def cpus_of_fleet(wildcards):
+    """CPUs for each GPU that trainings share where one of them leads a fleet; 0 where each has its own."""
+    together = led(CELLS[wildcards.cell].spec, STUDY["compute"])
+    return fleet_cpus(STUDY["compute"]["threads"]) if together else 0
 
 
 wildcard_constraints:

@@ -15,6 +15,7 @@ rule train_cell:
     resources:
         mem_mb=memory_of_cell,
         runtime=STUDY["compute"]["runtime_minutes"],
+        pack_cpus_per_gpu=cpus_of_fleet,
         resumable=1,  # it saves its state when told to make room, and goes on from there
     params:
         spec=lambda wildcards: canonical_json(CELLS[wildcards.cell].spec),

@@ -44,7 +44,7 @@ def meeting_points(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> list[
     ``device: cpu`` it is the processor, to rehearse; the environment variable LMRNN_REHEARSED_GPUS makes several of it.
     Raises ResourceError where a fleet is asked for and cannot be.
     """
-    wanted = {True: "on", False: "off"}.get(compute["fleet"], compute["fleet"])
+    wanted = _wanted(compute)
     if wanted == "off":
         return []
     reason = _why_not(spec, compute)
@@ -53,6 +53,21 @@ def meeting_points(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> list[
         why = reason or "this process sees no NVIDIA GPU (nvidia-smi -L, CUDA_VISIBLE_DEVICES)"
         raise ResourceError(f"compute.fleet is on, but {why}; allowed here: off, or auto")
     return found
+
+
+def led(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> bool:
+    """Whether cells like this one are trained by one of their processes wherever they find themselves on one GPU."""
+    wanted = _wanted(compute)
+    return wanted != "off" and not _why_not(spec, compute) and (wanted == "on" or compute["device"] != "cpu")
+
+
+def fleet_cpus(threads: int) -> int:
+    """CPUs for a GPU on which a leader of so many threads trains: those that wait start on one together."""
+    return threads + 1
+
+
+def _wanted(compute: Mapping[str, Any]) -> str:
+    return {True: "on", False: "off"}.get(compute["fleet"], compute["fleet"])
 
 
 def _why_not(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from snakemake_executor_plugin_submitit.resources import Request
+from snakemake_executor_plugin_submitit.resources import Request, gpus
 
 _UNITS = {"d": 1440, "h": 60, "m": 1, "min": 1, "s": 1 / 60}
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d+)(?::(\d+))?")
@@ -91,15 +91,6 @@ def minutes(value: float | str) -> float:
     if not parts or any(unit and unit not in _UNITS for _, unit in parts):
         raise ValueError(f"a time is written like 90, 4h, 2d or 1-12:00:00, not {value!r}")
     return sum(float(number) * _UNITS.get(unit, 1) for number, unit in parts)
-
-
-def gpus(asked: Request) -> tuple[int, str]:
-    """Number and model of the GPUs that a request is for; the model is empty where none is named."""
-    text = asked.get("gpus-per-node") or asked.get("gres", "").removeprefix("gpu").removeprefix(":")
-    if not text or (asked.get("gres") and not asked["gres"].startswith("gpu")):
-        return 0, ""
-    model, _, count = text.rpartition(":")
-    return (int(count), model) if count.isdigit() else (1, text)
 
 
 def _number(value: Any) -> float:

@@ -64,6 +64,8 @@ def request(resources: dict[str, Any], threads: int, settings: ExecutorSettings)
     elif (memory := _number(resources, "mem_mb")) is not None:
         asked["mem"] = memory + (settings.memory_overhead or 0) if memory else 0
     asked |= _gpus(resources, settings)
+    if shared := _number(resources, "pack_cpus_per_gpu"):
+        asked["pack-cpus-per-gpu"] = shared
     for names, option, setting in _NAMED:
         value = next((resources[name] for name in names if resources.get(name)), None)
         value = value or (setting and getattr(settings, setting))
@@ -105,6 +107,15 @@ def _gpus(resources: dict[str, Any], settings: ExecutorSettings) -> Request:
     if not count:
         return {}
     return {"gpus-per-node": f"{kind}:{count}" if kind else str(count)}
+
+
+def gpus(asked: Request) -> tuple[int, str]:
+    """Number and model of the GPUs that a request is for; the model is empty where none is named."""
+    text = asked.get("gpus-per-node") or asked.get("gres", "").removeprefix("gpu").removeprefix(":")
+    if not text or (asked.get("gres") and not asked["gres"].startswith("gpu")):
+        return 0, ""
+    model, _, count = text.rpartition(":")
+    return (int(count), model) if count.isdigit() else (1, text)
 
 
 def parse_extra(text: object) -> list[str]:
@@ -154,14 +165,17 @@ def memory_class(megabytes: int) -> int:
 
 def packed(asked: Request, jobs: int, overhead: int) -> Request:
     """Request of a task that runs several such jobs side by side: CPUs and memory are added up, a GPU is shared, and
-    the overhead for Python and Snakemake counts once.
+    the overhead for Python and Snakemake counts once. Where one job computes for all that share its GPU, they say how
+    many CPUs each GPU takes (``pack-cpus-per-gpu``).
     """
+    one = {name: value for name, value in asked.items() if name != "pack-cpus-per-gpu"}
     if jobs == 1:
-        return asked
-    more = {"cpus-per-task": asked["cpus-per-task"] * jobs}
+        return one
+    each, shared = asked["cpus-per-task"], gpus(asked)[0] * asked.get("pack-cpus-per-gpu", 0)
+    one["cpus-per-task"] = min(each * jobs, max(each, shared)) if shared else each * jobs
     if asked.get("mem"):
-        more["mem"] = (asked["mem"] - overhead) * jobs + overhead
-    return {**asked, **more}
+        one["mem"] = (asked["mem"] - overhead) * jobs + overhead
+    return one
 
 
 def signal_delay(minutes: int, wanted: int) -> int:

@@ -19,7 +19,7 @@ from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
 from lmrnn.study.record import note_study
-from lmrnn.training.run import run_cell
+from lmrnn.training.cell import train_cell
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -36,6 +36,15 @@ TINY = {
     "training": {"batch_size": 4, "steps": 6, "evaluate_every": 3},
     "curves": {"thresholds": [0.2], "bootstrap": 100},
 }
+
+
+# with LMRNN_TEST_FLEET=on the cells of all these studies are trained as fleets, rehearsed on the processor
+AS_FLEETS = {"compute": {"fleet": "on", "device": "cpu", "path": "auto"}}
+
+
+def as_tested(config):
+    """A configuration as the tests are to run it now."""
+    return merged(config, AS_FLEETS) if os.environ.get("LMRNN_TEST_FLEET") == "on" else config
 
 
 def merged(old, new):
@@ -59,7 +68,8 @@ class Study:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.temporary = self.folder / "tmp"  # in which cells that are trained together meet, and no others
+        self.temporary.mkdir(parents=True, exist_ok=True)
         self.config = TINY
         self.change()
 
@@ -74,7 +84,7 @@ class Study:
     def change(self, **changes):
         """Change keys of the configuration; a mapping changes only the keys it names."""
         self.config = merged(self.config, changes)
-        self.config_file.write_text(yaml.safe_dump(self.config))
+        self.config_file.write_text(yaml.safe_dump(as_tested(self.config)))
 
     def command(self, *arguments):
         program = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
@@ -82,7 +92,8 @@ class Study:
 
     def environment(self, **extra):
         threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
-        return {**os.environ, **threads, "XDG_CACHE_HOME": str(self.folder / "cache"), **extra}
+        own = {"XDG_CACHE_HOME": str(self.folder / "cache"), "TMPDIR": str(self.temporary)}
+        return {**os.environ, **threads, **own, **extra}
 
     def snakemake(self, *arguments, **extra):
         """Run Snakemake in the study's folder and return what it printed and its exit status."""
@@ -125,7 +136,7 @@ def _finish(config):
     cells, results = cells_of(config), config["results"]
     files = Layout(results).study(config["study"])
     for cell in cells:
-        run_cell(cell, results, config["compute"], io.StringIO())
+        train_cell(cell.spec, config, config["compute"], io.StringIO())
     note_study(files, config, cells)
     steps.note_cells([cell.path(results) for cell in cells], files.trained)
     steps.collect_cells(cells, results, files.cells)

@@ -213,3 +213,18 @@ class Study:
 
 def _flag(key: str, value: object) -> list[str]:
     return [f"--submitit-{key.replace('_', '-')}", str(value)]
+
+
+def snakemake(folder: Path, *arguments: str) -> list[str]:
+    """Command line of a run of the real workflow with its results in a folder."""
+    return [sys.executable, "-m", "snakemake", "--directory", str(folder), *arguments]
+
+
+def on_slurm(folder: Path, config: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """A run through the profile, with a shorter interval between looks than a real cluster would want."""
+    options = ("--profile", "slurm", "--configfile", str(config), "--submitit-poll-interval", "1", *arguments)
+    temporary = folder / "tmp"  # in which cells that are trained together meet, and no others
+    temporary.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(temporary), **variables}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(snakemake(folder, *options), cwd=ROOT, env=environment, **pipes)

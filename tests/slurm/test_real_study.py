@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import yaml
 from snakemake_executor_plugin_submitit.ledger import Ledger
-from study import slurm, wait_for
+from study import on_slurm, slurm, snakemake, wait_for
 
 from lmrnn.study.cells import read_cell
+from tests.studies import as_tested
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_slurm")]
 ROOT = Path(__file__).parents[2]
@@ -25,21 +26,9 @@ ONE = {
 }
 
 
-def snakemake(folder, *arguments):
-    """Command line of a run of the real workflow with its results in a folder."""
-    return [sys.executable, "-m", "snakemake", "--directory", str(folder), *arguments]
-
-
-def on_slurm(folder, config, *arguments):
-    """A run through the profile, with a shorter interval between looks than a real cluster would want."""
-    options = ("--profile", "slurm", "--configfile", str(config), "--submitit-poll-interval", "1", *arguments)
-    return subprocess.Popen(
-        snakemake(folder, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
 def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do(tmp_path):
-    config = ROOT / "config" / "smoke.yaml"
+    config = tmp_path / "smoke.yaml"
+    config.write_text(yaml.safe_dump(as_tested(yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text()))))
     driver = on_slurm(tmp_path, config, "--submitit-pack", "8")
     output, _ = driver.communicate(timeout=280)
     assert driver.returncode == 0, output[-3000:]
@@ -69,7 +58,8 @@ def test_the_smoke_study_runs_through_the_profile_and_then_nothing_is_left_to_do
 def test_a_killed_driver_of_the_real_workflow_is_replaced(tmp_path):
     config = tmp_path / "study.yaml"
     grid = [{"connectivity": ["autapse", "full"], "tasks": [3], "trials_per_task": [16], "seed": [0, 1]}]
-    config.write_text(yaml.safe_dump({**ONE, "grid": grid, "training": {**ONE["training"], "steps": 3000}}))
+    changed = {**ONE, "grid": grid, "training": {**ONE["training"], "steps": 3000}}
+    config.write_text(yaml.safe_dump(as_tested(changed)))
     driver = on_slurm(tmp_path, config, "--submitit-pack", "2", "--until", "train_cell")
     logs = tmp_path / "results" / "logs" / "cells"
     wait_for(lambda: sum("500" in log.read_text() for log in logs.rglob("*.log")) >= 2, 120, "the trainings")
@@ -86,7 +76,7 @@ def test_a_killed_driver_of_the_real_workflow_is_replaced(tmp_path):
 @pytest.mark.usefixtures("preemptible")
 def test_a_preempted_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
     config = tmp_path / "study.yaml"
-    config.write_text(yaml.safe_dump(ONE))
+    config.write_text(yaml.safe_dump(as_tested(ONE)))
     disturbed, calm = tmp_path / "disturbed", tmp_path / "calm"
     for folder in (disturbed, calm):
         folder.mkdir()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 
+from lmrnn.study.cells import write_cell
 from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.member import Member
 from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.fleet.train import train_fleet
+from lmrnn.training.run import ensure_datasets
 from lmrnn.training.state import Compute, Training
 from tests.small_data import cell_spec, dataset
 
@@ -130,6 +133,18 @@ def run_fleet(made, device="cpu", checkpoints=None, scan="auto", **options):
     ]
     train_fleet(Shape.of(made[0].spec, TASKS, scan=scan), members, device, **options)
     return SimpleNamespace(results=results, errors=errors, members=members, said=said)
+
+
+def by_hand(cells, results, folder):
+    """Train cells of one shape, whose datasets are in `results`, together in this process; their files in a folder."""
+    members, errors = [], []
+    for cell in cells:
+        data = ensure_datasets(cell, results)
+        training = Training(cell.spec, data["train"], data["validation"], Compute(path="fleet"))
+        done = partial(write_cell, cell.path(folder))
+        members.append(Member(training, data["test"], done, errors.append, say=lambda line: None))
+    train_fleet(Shape.of(cells[0].spec, len(cells[0].tasks)), members)
+    assert not errors
 
 
 torch.set_num_threads(1)

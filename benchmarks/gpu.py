@@ -38,10 +38,19 @@ CHECKS = (
     "a single cell: captured against plain steps",
     "fleet in TF32 against single cells, no bound",
 )
+SCAN_CHECKS = (
+    "fused scan against products, float32",
+    "fused scan against products, float64",
+    "fused scan against products, tanh",
+    "fused scan against products, softplus",
+    "fused scan: captured against plain steps",
+    "fused scan: a cell in company against alone",
+)
 # what is trained: the cell of the default study, or of a rehearsal; seconds that each case is measured for
 STUDY = {"tasks": 20, "neurons": 256, "batch": 64, "trials": 50, "seconds": 1.5}
 TINY = {"tasks": 2, "neurons": 25, "batch": 8, "trials": 8, "seconds": 0.05}
 CONNECTIVITY, WAYS = ("local", "full"), ("alone", "CPU kernel, one core")
+SCANS = (8, 64, 256)  # cells whose recurrence is a fused scan
 
 
 @dataclass(frozen=True)
@@ -60,16 +69,26 @@ def fleets(dt: int, connectivity: str, counts: tuple[int, ...]) -> Part:
     return Part("fleet", 60, cases)
 
 
+def fused(connectivity: str, counts: tuple[int, ...], precisions: tuple[str, ...] = ("float32",)) -> Part:
+    """Fleets of K cells whose recurrence is a fused scan; the same by batched products are in `fleets`."""
+    same = {"dt": 100, "connectivity": connectivity, "scan": "fused"}
+    cases = [{"cells": k, **same, "precision": precision} for k in counts for precision in precisions]
+    return Part("fused scan", 45, cases)
+
+
 def parts(tiny: bool) -> list[Part]:
     """All parts, what matters most first; a rehearsal has fewer cells and processes."""
     counts, processes = ((1, 2), (2,)) if tiny else ((1, 8, 64, 256), (4, 8, 16))
     each = [(100, "local")] if tiny else [(dt, connectivity) for dt in (100, 20) for connectivity in CONNECTIVITY]
     ways = [{"way": way, "dt": dt, "connectivity": one} for way in WAYS for dt, one in each]
     packs = [{"processes": n, "dt": 100, "connectivity": "local"} for n in processes]
+    scans = [fused("local", (1,))] if tiny else [fused("local", SCANS), fused("full", SCANS, ("float32", "tf32"))]
     return [
         Part("machine", 40, [{}]),
         Part("right", 60, [{"check": check} for check in CHECKS]),
         fleets(*each[0], counts),
+        Part("scan right", 60, [{"check": check} for check in SCAN_CHECKS[: 1 if tiny else None]]),
+        *scans,
         Part("single", 60, ways),
         *(Part("pack", 60, [case]) for case in packs),
         *(fleets(*one, counts) for one in each[1:]),
@@ -82,8 +101,10 @@ def measured(part: Part, device: str, seconds: float) -> Iterator[dict]:
     asked = {"part": part.name, "device": device, "cases": part.cases, "sizes": sizes}
     command = [sys.executable, "-m", "benchmarks.gpu_parts", json.dumps(asked)]
     until, left = time.monotonic() + seconds, list(part.cases)
+    environment = os.environ | ({"TRITON_INTERPRET": "1"} if device == "cpu" else {})
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
+        process = subprocess.Popen(command, **pipes, env=environment, start_new_session=True)
         with closing(lines(process, until)) as found:
             for line in found:
                 yield {"part": part.name, **left.pop(0), **json.loads(line)}

@@ -15,75 +15,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.__main__ import processor
-from lmrnn.datasets import Dataset, DatasetSpec, generate
+from benchmarks.gpu_cells import CONNECTIVITY, Cells, Sizes
+from benchmarks.gpu_right import right, scan_right
 from lmrnn.networks import kernel
-from lmrnn.tasks import battery_names
-from lmrnn.training.fleet.crew import Crew
-from lmrnn.training.fleet.member import Member
-from lmrnn.training.fleet.shape import Shape
+from lmrnn.training.fleet.crew import STEPS_AHEAD, Crew
+from lmrnn.training.fleet.scan import why_not_fused
 from lmrnn.training.fleet.step import OutOfMemory
 from lmrnn.training.provenance import device_name
 from lmrnn.training.state import Compute, Training
 from lmrnn.training.train import allow_tf32, take_step
-
-CONNECTIVITY = {"local": {"kind": "local", "radius": 3, "boundary": "torus"}, "full": {"kind": "full"}}
-# float64 as the tests of the fleet demand it; in float32 and over 20 steps two orders of summation lie 1e-5 apart
-DOUBLE_STEPS, DOUBLE_BOUND = 50, 1e-10
-SINGLE_STEPS, SINGLE_BOUND = 20, 1e-3
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a cell: tasks, neurons, trials of a batch and of a task; seconds that a case is measured for."""
-
-    tasks: int
-    neurons: int
-    batch: int
-    trials: int
-    seconds: float
-
-
-class Cells:
-    """Trainings of one size on a device, made as they are asked for; their data is made once."""
-
-    def __init__(self, sizes: Sizes, dt: int, seeds: int = 1) -> None:
-        self.sizes, self.dt = sizes, dt
-        self.data = [self._dataset("train", seed) for seed in range(seeds)]
-        self.validation, self.test = self._dataset("validation", 0), self._dataset("test", 0)
-
-    def _dataset(self, split: str, seed: int) -> Dataset:
-        tasks, per_task = tuple(battery_names(self.sizes.tasks)), self.sizes.trials
-        return generate(DatasetSpec("corrected", self.dt, tasks, per_task, split, seed))
-
-    def training(self, connectivity: dict, seed: int, compute: Compute) -> Training:
-        """A training at its start that ends long after all that is measured here."""
-        network = {"nonlinearity": "relu", "leak": 1.0, "initialisation": "scaled_identity", "initial_scale": 0.5}
-        training = {"layout": "padded", "batch_size": self.sizes.batch, "learning_rate": 1e-3, "gradient_clip": 1.0}
-        spec = {
-            "seed": seed,
-            "tasks": self.sizes.tasks,
-            "dt": self.dt,
-            "connectivity": connectivity,
-            "network": {**network, "neurons": self.sizes.neurons, "recurrent_noise": 0.0},
-            "training": {**training, "steps": 10**7, "evaluate_every": 10**7},
-        }
-        return Training(spec, self.data[seed % len(self.data)], self.validation, compute)
-
-    def crew(self, trainings: list[Training], device: str, places: int | None = None, tf32: bool = False) -> Crew:
-        """A fleet of trainings, in as many places."""
-        allow_tf32(tf32)
-        shape, dtype = Shape.of(trainings[0].spec, self.sizes.tasks, tf32), trainings[0].network.bias.dtype
-        crew = Crew(shape, places or len(trainings), device, dtype)
-        crew.join([Member(one, self.test, print, print, say=lambda line: None) for one in trainings])
-        return crew
 
 
 def sync(device: str) -> None:
@@ -126,100 +73,6 @@ def machine(device: str, sizes: Sizes, cases: list[dict]) -> Iterator[dict]:
     yield {**found, "host_mb_after_import": imported, "host_mb_with_context": with_context, "gpu_mb": gpu_mb(device)}
 
 
-def doubled(training: Training) -> Training:
-    """A training in float64."""
-    training.network.double()
-    for name in ("first", "second"):
-        setattr(training.optimiser, name, [moment.double() for moment in getattr(training.optimiser, name)])
-    return training
-
-
-def stepped(crew: Crew, steps: int, plain: bool = False) -> list[Training]:
-    """The trainings of a fleet after some steps, on the host; `plain`: without a graph."""
-    if plain:
-        step = crew._parts()[0].step
-        step.launch = step.compute
-    members = list(crew.members.values())
-    while members[0].training.step < steps:
-        crew.take_steps(steps - members[0].training.step)
-    for member in members:
-        crew.unload(member)
-    return [member.training for member in members]
-
-
-def alone(trainings: list[Training], steps: int) -> list[Training]:
-    """Trainings after some steps, each taken by itself, outside of a fleet."""
-    for training in trainings:
-        for _ in range(steps):
-            batch = training.batches.next()
-            batch = replace(batch, observations=batch.observations.to(training.network.bias.dtype))
-            training.loss_sum += training.training_step.take(batch)
-            training.step += 1
-    return trainings
-
-
-def distance(ours: list[Training], theirs: list[Training]) -> float:
-    """The largest relative difference of a parameter of one cell, or of the sum of its losses."""
-    found = []
-    for one, other in zip(ours, theirs, strict=True):
-        found.append(abs(one.loss_sum - other.loss_sum) / abs(other.loss_sum))
-        for p, q in zip(one.network.parameters(), other.network.parameters(), strict=True):
-            p, q = (tensor.detach().double().cpu() for tensor in (p, q))
-            found.append(float((p - q).norm() / q.norm().clamp(min=1e-10)))
-    return float(np.nan_to_num(found, nan=np.inf).max())
-
-
-def right(device: str, sizes: Sizes, cases: list[dict]) -> Iterator[dict]:
-    """Eight different cells: a fleet against each alone, graphs against plain steps, TF32, the same bits in company."""
-    small = replace(sizes, neurons=min(64, sizes.neurons), batch=8, tasks=min(5, sizes.tasks))
-    checks = checks_of(Cells(small, 100, seeds=2), device)
-    for case in cases:
-        bound, check = checks[case["check"]]
-        try:
-            difference = check()
-        except Exception as error:  # what fails in one says nothing of the others
-            yield {"failed": f"{type(error).__name__}: {error}"[:300]}
-            continue
-        yield {"largest_difference": difference, "bound": bound if bound < np.inf else None, "ok": difference <= bound}
-
-
-def checks_of(cells: Cells, device: str) -> dict[str, tuple[float, Callable[[], float]]]:
-    """By what is said of it, each check: the largest difference that is allowed, and what finds it."""
-    kinds = [{"kind": "local", "radius": 2}, {"kind": "full"}, {"kind": "random", "density": 0.3}, {"kind": "autapse"}]
-
-    def made(double: bool = False, path: str = "fleet", where: str = "cpu", graphs: bool = False) -> list[Training]:
-        compute = Compute(device=where, path=path, cuda_graphs=graphs)
-        each = [cells.training(kinds[seed % 4], seed, compute) for seed in range(8)]
-        return [doubled(one) for one in each] if double else each
-
-    def fleet(double: bool = False, tf32: bool = False, plain: bool = False) -> list[Training]:
-        return stepped(cells.crew(made(double), device, tf32=tf32), DOUBLE_STEPS if double else SINGLE_STEPS, plain)
-
-    def against(double: bool = False, tf32: bool = False) -> float:
-        theirs = alone(made(double, path="dense"), DOUBLE_STEPS if double else SINGLE_STEPS)
-        return distance(fleet(double, tf32), theirs)
-
-    def captured(double: bool) -> float:
-        return distance(fleet(double), fleet(double, plain=True))
-
-    def company() -> float:
-        by_itself = cells.crew(made()[1:2], device, places=8)
-        return distance(stepped(by_itself, SINGLE_STEPS), fleet()[1:2])
-
-    def one_by_one() -> float:
-        return distance(*(alone(made(path="dense", where=device, graphs=on), SINGLE_STEPS) for on in (True, False)))
-
-    return {
-        "fleet against single cells on the CPU, float64": (DOUBLE_BOUND, lambda: against(double=True)),
-        "fleet against single cells on the CPU, float32": (SINGLE_BOUND, against),
-        "fleet: captured against plain steps, float64": (DOUBLE_BOUND, lambda: captured(True)),
-        "fleet: captured against plain steps, float32": (SINGLE_BOUND, lambda: captured(False)),
-        "a cell in company against the same without": (0.0, company),
-        "a single cell: captured against plain steps": (SINGLE_BOUND, one_by_one),
-        "fleet in TF32 against single cells, no bound": (np.inf, lambda: against(tf32=True)),
-    }
-
-
 def rate(take: Callable[[], int], seconds: float, device: str, told: bool = False) -> dict:
     """Steps a second of calling again and again, each of some steps; half as long before, for graphs and caches.
 
@@ -243,19 +96,23 @@ def rate(take: Callable[[], int], seconds: float, device: str, told: bool = Fals
 
 
 def fleet(device: str, sizes: Sizes, cases: list[dict]) -> Iterator[dict]:
-    """Fleets of K cells."""
+    """Fleets of K cells, by batched products or a fused scan."""
     cells = Cells(sizes, cases[0]["dt"])
     trainings: list[Training] = []
     for case in cases:
-        connectivity, k = CONNECTIVITY[case["connectivity"]], case["cells"]
+        connectivity, k, scan = CONNECTIVITY[case["connectivity"]], case["cells"], case.get("scan", "products")
         while len(trainings) < k:
             trainings.append(cells.training(connectivity, len(trainings), Compute(path="fleet")))
         try:
-            crew = cells.crew(trainings[:k], device, tf32=case["precision"] == "tf32")
+            crew = cells.crew(trainings[:k], device, tf32=case["precision"] == "tf32", scan=scan)
+            if crew.places.scan.name != scan:
+                yield {"left_out" if why_not_fused(crew.device) else "failed": crew.places.scan.says[:300]}
+                continue
+            most = 1 if scan == "fused" and device == "cpu" else STEPS_AHEAD  # Triton's interpreter takes its time
 
-            def take(crew: Crew = crew) -> int:
+            def take(crew: Crew = crew, most: int = most) -> int:
                 before = trainings[0].step
-                crew.take_steps()
+                crew.take_steps(most)
                 return trainings[0].step - before
 
             found = rate(take, sizes.seconds, device)
@@ -314,7 +171,9 @@ def pack(device: str, sizes: Sizes, cases: list[dict]) -> Iterator[dict]:
 PARTS: dict[str, Callable[[str, Sizes, list[dict]], Iterator[dict]]] = {
     "machine": machine,
     "right": right,
+    "scan right": scan_right,
     "fleet": fleet,
+    "fused scan": fleet,
     "single": single,
     "pack": pack,
 }

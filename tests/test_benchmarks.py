@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import cell, gpu, gpu_parts, step
+import pytest
+import torch
+
+from benchmarks import cell, gpu, gpu_cells, gpu_right, step
 from lmrnn.training.state import Compute
 
 
@@ -33,9 +37,14 @@ def test_what_is_measured_on_a_gpu_is_rehearsed_with_torch_numpy_and_h5py_alone(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "REHEARSAL" in done.stdout
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert {row["part"] for row in rows} == {"machine", "right", "fleet", "single", "pack"}
+    assert {row["part"] for row in rows} == {"machine", "right", "scan right", "fleet", "fused scan", "single", "pack"}
     assert all(row["ok"] for row in rows if row["part"] == "right")
     assert all(row["cell_steps_s"] > 0 for row in rows if row["part"] in ("fleet", "pack"))
+    scans = [row for row in rows if row["part"] in ("scan right", "fused scan")]
+    if find_spec("triton") is None:
+        assert all("pip install triton" in row["left_out"] for row in scans)
+    else:
+        assert [row.get("ok", row.get("cell_steps_s", 0) > 0) for row in scans] == [True, True]
 
 
 def test_what_no_time_is_left_for_is_named_and_nothing_is_wrong_with_it(capsys):
@@ -53,9 +62,17 @@ def test_a_part_that_is_stopped_by_its_time_or_fails_says_so_for_each_case_left(
 
 def test_two_cells_of_which_one_took_a_step_more_are_told_apart():
     def after(steps):
-        cells = gpu_parts.Cells(gpu_parts.Sizes(**gpu.TINY), 100)
+        cells = gpu_cells.Cells(gpu_cells.Sizes(**gpu.TINY), 100)
         made = [cells.training({"kind": "full"}, 0, Compute(path="fleet"))]
-        return gpu_parts.stepped(cells.crew(made, "cpu"), steps)
+        return gpu_right.stepped(cells.crew(made, "cpu"), steps)
 
-    assert gpu_parts.distance(after(3), after(3)) == 0
-    assert gpu_parts.distance(after(3), after(4)) > gpu_parts.SINGLE_BOUND
+    assert gpu_right.distance(after(3), after(3)) == 0
+    assert gpu_right.distance(after(3), after(4)) > gpu_right.SINGLE_BOUND
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_fused_scan_is_right_on_a_gpu():
+    part = gpu.Part("scan right", 240, [{"check": check} for check in gpu.SCAN_CHECKS])
+    rows = list(gpu.measured(part, "cuda", part.seconds))
+    assert all(row.get("ok") for row in rows), rows

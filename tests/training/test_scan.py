@@ -193,7 +193,7 @@ import lmrnn.training.fleet.leader
 from lmrnn.training.fleet.scan import make_scan
 from tests.training.test_scan import shape_of
 def made(scan): return make_scan(shape_of(scan=scan), 1, torch.device("cpu"), torch.float32)
-made("auto"), made("products")
+made("products")
 assert "triton" not in sys.modules
 from lmrnn.training.fleet import kernels  # not for the interpreter, but for a driver that is not there
 os.environ["TRITON_INTERPRET"] = "1"

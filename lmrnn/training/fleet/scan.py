@@ -15,9 +15,6 @@ from lmrnn.training.fleet.passes import Buffer, Weights
 from lmrnn.training.fleet.rows import Rows
 from lmrnn.training.fleet.shape import Shape
 
-# What `compute: {scan: auto}` takes, everywhere. The fused scan has not run on a GPU yet: this becomes "fused" where
-# `make bench BENCH=gpu` has shown it right and faster, and not before.
-AUTO = "products"
 # Of NVIDIA's GPUs, what Triton asks for.
 LEAST_CAPABILITY = (8, 0)
 
@@ -76,7 +73,7 @@ class Products:
 
 def make_scan(shape: Shape, places: int, device: torch.device, dtype: torch.dtype) -> Scan:
     """The scan that a shape asks for; batched products, which can all that a fleet can, where it cannot be had here."""
-    if (AUTO if shape.scan == "auto" else shape.scan) == "products":
+    if shape.scan == "products":
         return Products(shape)
     if reason := why_not_fused(device):
         return Products(shape, reason)

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SCAN := $(VENV)/.scan
 CORES ?= all
 REPORT ?= results/report.html
 # One thread in each process: cells run side by side, and threads that wait for each other cost more than they give.
@@ -26,10 +27,10 @@ replication: setup  ## the paper's claims, on this machine
 report: setup  ## one HTML file with claims, figures, tables and provenance; CONFIG=... for another study
 	$(BIN)/snakemake --report $(REPORT) $(if $(CONFIG),--configfile $(CONFIG))
 
-test: setup  ## the test suite, at most ten minutes
+test: setup $(SCAN)  ## the test suite, at most ten minutes
 	$(BIN)/pytest -n 2 --dist worksteal
 
-soak: setup  ## the long version of the tests that interrupt and mutate
+soak: setup $(SCAN)  ## the long version of the tests that interrupt and mutate
 	LMRNN_SOAK_KILLS=100 LMRNN_SOAK_MUTATIONS=4000 LMRNN_SOAK_STATES=400 LMRNN_SOAK_STUDIES=200 LMRNN_SOAK_TABLES=300 LMRNN_SOAK_NULLS=1000 LMRNN_SOAK_KERNELS=1 $(BIN)/pytest -m soak
 
 lint: setup
@@ -63,6 +64,10 @@ PLUGIN := snakemake-executor-plugin-submitit
 $(READY): pyproject.toml $(PLUGIN)/pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/networks/csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./$(PLUGIN) -e '.[dev]'
+	touch $@
+
+$(SCAN): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[scan]'
 	touch $@
 
 clean:  ## remove what setup made; results stay

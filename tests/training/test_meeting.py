@@ -34,8 +34,8 @@ def same_results(node, other, numbers):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """Six cells that were let alone, and what their processes said."""
-    node = Node(tmp_path_factory.mktemp("undisturbed"))
+    """Six cells that were let alone, and what their processes said. They ask for a scan that no processor can give."""
+    node = Node(tmp_path_factory.mktemp("undisturbed"), compute={"scan": "fused"})
     node.said = [said(process) for process in [node.start(number) for number in range(6)]]
     return node
 
@@ -47,6 +47,7 @@ def test_one_process_trains_all_cells_and_the_others_wait_without_torch(undistur
     assert sum("leads the cells" in each["log"] for each in found) == 1
     for each in found:
         assert "trains on cpu in float32, one of" in each["log"]
+        assert "by batched products (not by the fused scan: Triton" in each["log"]
         assert "completed at step 600" in each["log"]
         if not each["torch"]:
             assert each["cpu"] < 0.1
@@ -55,6 +56,7 @@ def test_one_process_trains_all_cells_and_the_others_wait_without_torch(undistur
     for number in range(6):
         provenance = undisturbed.result(number).provenance
         assert (provenance["path"], provenance["restarts"], provenance["precision"]) == ("fleet", 0, "float32")
+        assert provenance["scan"] == "products"
 
 
 def test_a_finished_cell_is_taken_as_it_is(undisturbed):

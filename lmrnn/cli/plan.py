@@ -12,15 +12,17 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from lmrnn.cli.arguments import positive, whole
 from lmrnn.cli.plan_cost import Cost, measured_cost
 from lmrnn.cli.studies import choose
 from lmrnn.datasets import SPLITS, dataset_bytes
-from lmrnn.study.cells import canonical_json
+from lmrnn.study.cells import canonical_json, read_cell
 from lmrnn.study.grid import Cell
-from lmrnn.study.moments import evaluation_count
+from lmrnn.study.moments import Left, left_of_whole
 from lmrnn.study.settled import remarks
 from lmrnn.study.since import with_defaults
 from lmrnn.training.fleet.devices import fleet_cpus
@@ -39,6 +41,8 @@ class Plan:
 
     cells: int
     done: int
+    tested: int
+    continued: int
     datasets: int
     datasets_done: int
     gigabytes: float
@@ -68,14 +72,22 @@ def kind_of(cell: Cell) -> str:
     return f"{cell.connectivity_label}, {len(cell.tasks)} tasks {canonical_json(depends)}"
 
 
-def cell_seconds(cell: Cell, cost: Cost) -> float:
-    """Seconds that one cell takes, given the cost of its kind: its steps, its evaluations on the validation set, its
-    tests at the end and at the best.
+def cell_seconds(cell: Cell, cost: Cost, steps: int, validations: int) -> float:
+    """Seconds that one cell takes, given the cost of its kind: the steps and the evaluations on the validation set that
+    are left of it, its tests at the end and at the best.
     """
-    spec, training = cell.spec, cell.spec["training"]
-    evaluations = evaluation_count(with_defaults(training))
-    trials = len(cell.tasks) * (evaluations * spec["validation_trials"] + 2 * spec["test_trials"])
-    return training["steps"] * cost.step + trials * cost.trial
+    trials = len(cell.tasks) * (validations * cell.spec["validation_trials"] + 2 * cell.spec["test_trials"])
+    return steps * cost.step + trials * cost.trial
+
+
+def left_of_cells(cells: Sequence[Cell], results: Path | str) -> list[Left]:
+    """What is left to compute of cells that are not finished: nothing is trained that a finished cell has."""
+    if not any(cell.beside(results) for cell in cells):  # without torch, which takes seconds
+        return [left_of_whole(with_defaults(cell.spec["training"])) for cell in cells]
+    from lmrnn.training.again import left_of
+
+    read = cache(partial(read_cell, weights=False))
+    return [left_of(cell, results, read) for cell in cells]
 
 
 def plan(
@@ -98,22 +110,28 @@ def plan(
     files = {cell.dataset_path(results, split): cell.dataset(split) for cell in cells for split in SPLITS}
     needed = {cell.dataset_path(results, split) for cell in missing for split in SPLITS}
     to_make = [path for path in files if path in needed and not path.exists()]
+    lefts = left_of_cells(missing, results)
     costs: dict[str, Cost] = {}
     for cell in missing:
         kind = kind_of(cell)
         if kind not in costs:
             costs[kind] = cost(cell) if callable(cost) else Cost(float(cost))
-    seconds = [cell_seconds(cell, costs[kind_of(cell)]) for cell in missing]
+    seconds = [
+        cell_seconds(cell, costs[kind_of(cell)], left.steps, left.validations)
+        for cell, left in zip(missing, lefts, strict=True)
+    ]
     hours, wall = sum(seconds) / 3600, makespan(seconds, parallel) / 3600
     gpu_hours, core_hours = hours * gpus / pack, hours * threads
     if rate is not None:  # a fleet: the cells of a task share its GPUs, and all of them are at work until the end
-        gpu_hours = sum(cell.spec["training"]["steps"] for cell in missing) / rate / 3600
+        gpu_hours = sum(left.steps for left in lefts) / rate / 3600
         wall = gpu_hours / (math.ceil(parallel / pack) * max(1, gpus))
         hours = gpu_hours * pack / max(1, gpus)
         core_hours = gpu_hours * min(fleet_cpus(threads), pack * threads / max(1, gpus))
     return Plan(
         cells=len(cells),
         done=len(cells) - len(missing),
+        tested=sum(left.begun and not left.steps for left in lefts),
+        continued=sum(left.begun and left.steps > 0 for left in lefts),
         datasets=len(files),
         datasets_done=sum(path.exists() for path in files),
         gigabytes=sum(dataset_bytes(files[path]) for path in to_make) / 1e9,
@@ -144,8 +162,10 @@ def makespan(seconds: Sequence[float], parallel: int) -> float:
 def describe(plan: Plan, parallel: int, pack: int) -> str:
     """A plan in words, several lines."""
     missing, tasks = plan.cells - plan.done, plan.cell_tasks + plan.dataset_tasks
+    begun = plan.tested + plan.continued
     lines = [
-        f"cells        {plan.cells:>10,}   {plan.done:,} done, {missing:,} to train",
+        f"cells        {plan.cells:>10,}   {plan.done:,} done, {missing - begun:,} to train",
+        *([_shared(plan)] if begun else []),
         f"datasets     {plan.datasets:>10,}   {plan.datasets_done:,} there; to make: {_size(plan.gigabytes)}",
         f"array tasks  {tasks:>10,}   {plan.cell_tasks:,} for {pack} cells each, {plan.dataset_tasks:,} for datasets",
         f"core-hours   {plan.core_hours:>10,.2f}",
@@ -157,6 +177,15 @@ def describe(plan: Plan, parallel: int, pack: int) -> str:
         f"wall-clock   {clock:>10}   {parallel} at a time (--parallel); starts and waiting in the queue not counted"
     )
     return "\n".join(lines + _basis(plan.costs))
+
+
+def _shared(plan: Plan) -> str:
+    """Cells that cost less than a training, and why."""
+    words = (
+        f"{plan.tested:,} only to test: a finished cell has their weights" if plan.tested else "",
+        f"{plan.continued:,} to go on from a finished cell of fewer steps" if plan.continued else "",
+    )
+    return f"{'':26}{', '.join(filter(None, words))}"
 
 
 def _size(gigabytes: float) -> str:

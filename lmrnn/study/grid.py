@@ -81,6 +81,11 @@ class Cell:
         """The cell's result file below a folder of results."""
         return Layout(results).cell(self.stem)
 
+    def beside(self, results: Path | str) -> list[Path]:
+        """Result files of other cells of its connectivity, number of tasks and of trials, and seed, sorted."""
+        own = self.path(results)
+        return sorted(path for path in own.parent.glob(f"seed{self.spec['seed']}-*.h5") if path != own)
+
     def checkpoint(self, results: Path | str) -> Path:
         """The cell's checkpoint; apart from the results, because Snakemake removes outputs of failed jobs."""
         return Layout(results).checkpoint(self.stem)

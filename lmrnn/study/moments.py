@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -57,3 +58,19 @@ def out_of_patience(training: Mapping[str, Any], history: Mapping[str, Any]) -> 
 def evaluation_count(training: Mapping[str, Any]) -> int:
     """How many evaluations on the validation set a whole training takes."""
     return len(moments(training)) + 1
+
+
+@dataclass(frozen=True)
+class Left:
+    """What of a cell is still to be computed: training `steps`, and evaluations on its validation set; its tests are,
+    in any case. `begun` says that a finished cell has the rest.
+    """
+
+    steps: int
+    validations: int
+    begun: bool = False
+
+
+def left_of_whole(training: Mapping[str, Any]) -> Left:
+    """What is left of a training that has not begun."""
+    return Left(training["steps"], evaluation_count(training))

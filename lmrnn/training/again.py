@@ -8,7 +8,7 @@ goes on, from the state that is kept in results/ends; bit for bit as if it had b
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from lmrnn.files import removal
 from lmrnn.study.cells import AT_BEST, CellResult, canonical_json, read_cell
 from lmrnn.study.grid import Cell
 from lmrnn.study.layout import Layout
-from lmrnn.study.moments import evaluated_by
+from lmrnn.study.moments import Left, evaluated_by, left_of_whole
 from lmrnn.study.since import with_defaults
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.evaluation import Measures, always_fixate, evaluate
@@ -31,6 +31,7 @@ from lmrnn.training.state import Snapshot, restore_network
 Say = Callable[[str], object]
 DataOf = Callable[[str], Dataset]  # of a split
 Rows = Mapping[str, np.ndarray]
+Relative = tuple[Path, CellResult]
 _LOOKED = ("test_trials", "validation_trials")
 _WHEN = ("evaluate_every", "evaluations")
 # schedules whose rate at a step does not depend on how many steps there are
@@ -64,17 +65,25 @@ def look_again(cell: Cell, results: Path | str, data: DataOf, say: Say) -> CellR
     `data` gives the cell's test and validation data. `say` is told what was taken from where, and what cannot be filled
     in where a training is needed only because it is to be evaluated at other steps.
     """
-    for path, found in _relatives(cell, results, say):
+    shared = _shared(cell, _relatives(cell, results, say), say)
+    if shared is None:
+        return None
+    path, found, history = shared
+    say(f"the weights are those of {path}: nothing to train, tests are taken anew")
+    return _looked_at(cell, path, read_cell(path), history, _best(results, path, found, say), data, say)
+
+
+def _shared(cell: Cell, relatives: Iterable[Relative], say: Say) -> tuple[Path, CellResult, dict[str, Any]] | None:
+    """The first of a cell's relatives that has its weights, with the rows of its history; None where none has."""
+    for path, found in relatives:
         last, ended = int(found.history["step"][-1]), cell.spec["training"]["steps"]
         if found.spec["training"]["steps"] != ended and not (found.status == "diverged" and last < ended):
             continue
         planned = evaluated_by(with_defaults(cell.spec["training"]), last)
         history = rows_at(found.history, sorted({*planned, last}))
-        if history is None:
-            _say_missing(path, found.history["step"], planned, say)
-            continue
-        say(f"the weights are those of {path}: nothing to train, tests are taken anew")
-        return _looked_at(cell, path, read_cell(path), history, _best(results, path, found, say), data, say)
+        if history is not None:
+            return path, found, history
+        _say_missing(path, found.history["step"], planned, say)
     return None
 
 
@@ -82,10 +91,19 @@ def go_on(cell: Cell, results: Path | str, say: Say) -> None:
     """Where a finished cell of the same course has fewer steps, make its end this cell's checkpoint, which must not be
     there yet: training then goes on from it.
     """
+    begun = _begun(cell, results, _relatives(cell, results, say), say)
+    if begun is not None:
+        path, state = begun
+        say(f"goes on from the end of {path} at step {state.values['step']}: nothing before is trained again")
+        checkpoints.save(cell.checkpoint(results), cell.spec, state)
+
+
+def _begun(cell: Cell, results: Path | str, relatives: Iterable[Relative], say: Say) -> tuple[Path, Snapshot] | None:
+    """The longest of a cell's relatives of fewer steps whose end is kept, and the cell's state there; or None."""
     settings = with_defaults(cell.spec["training"])
     shorter = [
         (path, found)
-        for path, found in _relatives(cell, results, say)
+        for path, found in relatives
         if found.status == "completed" and found.history["step"][-1] < settings["steps"]
     ]
     for path, found in sorted(shorter, key=lambda pair: -pair[1].history["step"][-1]):
@@ -99,23 +117,44 @@ def go_on(cell: Cell, results: Path | str, say: Say) -> None:
             )
             continue
         state = _as_of(settings, end)
-        if state is None:
-            planned = evaluated_by(settings, end.values["step"])
-            _say_missing(path, end.arrays["history/step"], planned, say)
-            continue
-        say(f"goes on from the end of {path} at step {end.values['step']}: nothing before is trained again")
-        checkpoints.save(cell.checkpoint(results), cell.spec, state)
-        return
+        if state is not None:
+            return path, state
+        _say_missing(path, end.arrays["history/step"], evaluated_by(settings, end.values["step"]), say)
+    return None
 
 
-def _relatives(cell: Cell, results: Path | str, say: Say) -> Iterator[tuple[Path, CellResult]]:
+def left_of(cell: Cell, results: Path | str, read: Callable[[Path], CellResult]) -> Left:
+    """What `look_again` and `go_on` would leave of a cell that is not finished; `read` reads a finished one without its
+    weights.
+    """
+    settings = with_defaults(cell.spec["training"])
+    relatives = list(_relatives(cell, results, _silent, read))
+    if shared := _shared(cell, relatives, _silent):
+        other = shared[1].spec["validation_trials"] != cell.spec["validation_trials"]
+        return Left(0, int(other), begun=True)
+    whole = left_of_whole(settings)
+    if not cell.checkpoint(results).exists() and (begun := _begun(cell, results, relatives, _silent)):
+        step = int(begun[1].values["step"])
+        return Left(whole.steps - step, whole.validations - len(evaluated_by(settings, step)), begun=True)
+    return whole
+
+
+def _silent(line: str) -> None:
+    """Where nothing is done, nothing is said."""
+
+
+def _without_weights(path: Path) -> CellResult:
+    return read_cell(path, weights=False)
+
+
+def _relatives(
+    cell: Cell, results: Path | str, say: Say, read: Callable[[Path], CellResult] = _without_weights
+) -> Iterator[Relative]:
     """Finished cells of the same course, without weights; those measured on the same validation trials come first."""
-    own, wanted, found = cell.path(results), course(cell.spec), []
-    for path in sorted(own.parent.glob(f"seed{cell.spec['seed']}-*.h5")):
-        if path == own:
-            continue
+    wanted, found = course(cell.spec), []
+    for path in cell.beside(results):
         try:
-            result = read_cell(path, weights=False)
+            result = read(path)
         except FileError as error:
             say(f"warning: not looked at for weights that this cell could share: {error}")
             continue

@@ -1,6 +1,7 @@
 """What `lmrnn plan` and `lmrnn status` say, against files made for it."""
 
 import fcntl
+import io
 import json
 import re
 
@@ -9,12 +10,15 @@ from snakemake_executor_plugin_submitit.ledger import Ledger
 
 from lmrnn.cli.cell_states import Reader, pace
 from lmrnn.cli.main import main
-from lmrnn.cli.plan import Cost, cell_seconds, duration, makespan, plan
+from lmrnn.cli.plan import Cost, cell_seconds, describe, duration, makespan, plan
 from lmrnn.cli.prune import unasked_files
 from lmrnn.cli.status import failures, legend, table
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
+from lmrnn.study.moments import left_of_whole
+from lmrnn.study.since import with_defaults
+from lmrnn.training.run import run_cell
 from tests.studies import Study
 
 STUDY = {
@@ -25,6 +29,11 @@ STUDY = {
     "network": {"neurons": 16},
     "training": {"batch_size": 8, "steps": 100, "evaluate_every": 30},
     "compute": {"threads": 2},
+}
+
+SHORT = {
+    "grid": [{**STUDY["grid"][0], "connectivity": ["autapse"], "seed": [0, 1]}],
+    "training": {"batch_size": 4, "steps": 2, "evaluate_every": 2},
 }
 
 
@@ -61,7 +70,34 @@ def test_the_plan_adds_up(sweep):
 def test_evaluations_count_too(sweep):
     _, cells = sweep
     trials = 3 * (5 * 5 + 2 * 10)  # before the first step, after 30, 60, 90 and 100 steps; the test set twice
-    assert cell_seconds(cells[0], Cost(step=0.0, trial=1.0)) == trials
+    left = left_of_whole(with_defaults(cells[0].spec["training"]))
+    assert cell_seconds(cells[0], Cost(step=0.0, trial=1.0), left.steps, left.validations) == trials
+
+
+def test_a_cell_that_is_looked_at_again_costs_its_tests_and_more_steps_cost_those_alone(tmp_path):
+    def priced(**changes):
+        config = validate_config({**STUDY, "results": str(tmp_path), **SHORT, **changes})
+        made = plan(config, cells_of(config), lambda cell: Cost(step=1000.0, trial=1.0))
+        return made, made.hours * 3600
+
+    config = validate_config({**STUDY, "results": str(tmp_path), **SHORT})
+    for cell in cells_of(config):
+        run_cell(cell, tmp_path, config["compute"], io.StringIO())
+    assert priced()[0].done == 2
+    made, seconds = priced(test_trials=20)
+    assert (made.tested, made.continued, seconds) == (2, 0, pytest.approx(2 * 3 * 2 * 20))
+    line, shared, *_ = describe(made, 1, 1).splitlines()
+    assert "0 done, 0 to train" in line
+    assert shared.strip() == "2 only to test: a finished cell has their weights"
+    assert priced(validation_trials=6)[1] == pytest.approx(2 * 3 * (6 + 2 * 10))  # its last evaluation, too
+    longer = {"training": {**SHORT["training"], "steps": 6}}
+    made, seconds = priced(**longer)  # evaluated after the fourth and the sixth step, the second is there
+    assert (made.tested, made.continued, seconds) == (0, 2, pytest.approx(2 * (4000 + 3 * (2 * 5 + 2 * 10))))
+    assert "0 to train\n" + " " * 26 + "2 to go on from a finished cell of fewer steps" in describe(made, 1, 1)
+    assert plan(config, cells_of(config), 1.0, rate=1.0).gpu_hours == 0
+    made, seconds = priced(training={**longer["training"], "learning_rate": 0.5})  # other weights
+    assert (made.tested, made.continued, seconds) == (0, 0, pytest.approx(2 * (6000 + 3 * (4 * 5 + 2 * 10))))
+    assert "finished" not in describe(made, 1, 1)
 
 
 @pytest.mark.parametrize(("jobs", "workers", "seconds"), [([1, 1, 1], 2, 2), ([5, 1, 1], 9, 5), ([], 3, 0)])

@@ -2,6 +2,7 @@
 
 import copy
 import io
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from lmrnn.study.cells import AT_BEST, read_cell
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.training import train as loop
-from lmrnn.training.again import course, rows_at
+from lmrnn.training.again import course, left_of, rows_at
 from lmrnn.training.run import run_cell
 
 STUDY = {
@@ -45,8 +46,14 @@ class Place:
             (study["training"] if key not in study else study)[key] = value
         study = validate_config({**study, "compute": dict(compute)})
         cell, before = cells_of(study)[0], self.steps
+        left = left_of(cell, self.results, partial(read_cell, weights=False))
         run_cell(cell, self.results, study["compute"], self.log)
-        return read_cell(cell.path(self.results), cell.spec), self.steps - before
+        result, taken = read_cell(cell.path(self.results), cell.spec), self.steps - before
+        if result.status == "completed":  # what was said to be left is what was computed
+            rows = result.history["step"] > study["training"]["steps"] - taken
+            assert left.steps == taken
+            assert not taken or left.validations == (rows.sum() if left.begun else len(rows))
+        return result, taken
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""Python files of one's own that a study names (``plugins: [my_tasks.py]``): their tasks and kinds of connectivity.
+"""Python files of one's own that a study names (``plugins: [my_tasks.py]``): tasks, kinds of connectivity, analyses.
 
 A file is known by the digest of its content, which is part of the identity of whatever uses it; where it lies is not.
+An analysis only looks at cells, and is part of none: it stands in a file of its own.
 What a file registers lasts for the process. Its path is also kept in the environment (`VARIABLE`), so that a process
 that is started from this one finds the file when it is asked for something of it.
 """
@@ -20,6 +21,7 @@ from typing import Any
 
 from lmrnn.errors import ConfigError, reason
 
+ANALYSES = "analyses"  # the sort of things whose file no cell depends on
 VARIABLE, MASKS = "LMRNN_PLUGINS", "LMRNN_MASKS"  # paths, as in PATH: of plugins, and of masks
 _MOST_BYTES = 1_000_000  # more is a file given by mistake
 _loading: list[Plugin] = []
@@ -39,8 +41,13 @@ class Plugin:
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def register(self, sort: str, name: str, thing: Any) -> None:
-        """Note something of this file; raises ConfigError on a name that it has used for this sort already."""
+        """Note something of this file; raises ConfigError on a name that it has used for this sort already, and where
+        it has analyses beside something that cells depend on.
+        """
         names = self.registered.setdefault(sort, {})
+        if ANALYSES in self.registered and len(self.registered) > 1:
+            what = f"this file has {' and '.join(self.registered)}; allowed: analyses in a file of their own"
+            raise ConfigError(f"{what}, so that a change of them trains nothing again")
         if name in names:
             raise ConfigError(f"two {sort} of this file are named {name!r}; allowed: each name once")
         names[name] = thing
@@ -81,8 +88,9 @@ def _run(plugin: Plugin, content: bytes) -> Plugin:
     finally:
         _loading.pop()
     if not any(plugin.registered.values()):
-        what = "it registers nothing; @own_task (lmrnn.tasks) registers a task, @kind (lmrnn.networks.kinds) a kind"
-        raise PluginError(f"{plugin.path}: {what}")
+        what = "@own_task (lmrnn.tasks) registers a task, @kind (lmrnn.networks.kinds) a kind, "
+        what += "@own_analysis (lmrnn.analysis.own) an analysis"
+        raise PluginError(f"{plugin.path}: it registers nothing; {what}")
     return plugin
 
 
@@ -131,7 +139,7 @@ def current() -> Plugin:
     frames = (frame.f_globals.get("__file__") for frame, _ in traceback.walk_stack(None))
     outside = next((file for file in frames if file and not _ours(file)), None)
     if outside is None or not Path(outside).is_file():
-        raise ConfigError("tasks and kinds of one's own are registered by a file: write one and give it to load()")
+        raise ConfigError("what is of one's own is registered by a file: write one and give it to load()")
     path = Path(outside).resolve()
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return _known.setdefault(f"{sha256} {path}", Plugin(path, sha256))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from lmrnn.files.tables import read_table, write_table, write_tables
 from lmrnn.networks import network_size
 from lmrnn.study.cells import CellResult, cell_row, cells_table, read_cell
 from lmrnn.study.grid import Cell
+
+if TYPE_CHECKING:
+    from lmrnn.analysis.own import OwnAnalysis
 
 
 def note_cells(files: Iterable[Path | str], output: Path | str) -> None:
@@ -90,14 +93,34 @@ def analyse_networks(
     write_tables(analyse_study(read_table(table), _results(cells, study), read_cell), outputs)
 
 
-def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, log: TextIO | None = None) -> list[Path]:
-    """Look into chosen finished networks, apart from any study, and return the figures, which go to a folder.
+def analyse_own(own: OwnAnalysis, table: Path | str, output: Path | str) -> None:
+    """Write what an own analysis finds in each cell of a study; `table` is its cells.csv.
 
-    Of several cells of one kind the best is looked into; `log`, by default the standard output, is told which and what
-    was found. Raises `DamagedFileError` naming the first cell file that is missing or not good.
+    Raises `lmrnn.plugins.PluginError` with the file, the line and the cell, and `DamagedFileError` naming the first
+    file that is not good.
     """
-    from lmrnn.analysis.tables import analyse_study, choose_networks, summary
+    from lmrnn.analysis.tables import own_table
+    from lmrnn.science.trained import load
+
+    write_table(output, own_table(own, read_table(table), load))
+
+
+def analyse_cells(
+    cells: list[Cell],
+    results: Path | str,
+    folder: Path | str,
+    log: TextIO | None = None,
+    own: Iterable[OwnAnalysis] = (),
+) -> list[Path]:
+    """Look into chosen finished networks, apart from any study, and return the figures and the tables of `own`
+    analyses, which go to a folder with the other tables.
+
+    Of several cells of one kind the best is looked into, by own analyses all; `log`, by default the standard output, is
+    told which and what was found. Raises `DamagedFileError` naming the first cell file that is missing or not good.
+    """
+    from lmrnn.analysis.tables import analyse_study, choose_networks, own_table, summary
     from lmrnn.figures.registry import figures_of
+    from lmrnn.science.trained import load
 
     read = [read_cell(cell.path(results), cell.spec, weights=False) for cell in cells]
     table = _table_of(cells, results)
@@ -114,6 +137,9 @@ def analyse_cells(cells: list[Cell], results: Path | str, folder: Path | str, lo
         if all(table.parent.name == "analysis" for table in tables):
             drawn.append(folder / f"{name}.png")
             draw_figure(name, [folder / f"{table.name}.csv" for table in tables], drawn[-1], "okabe_ito")
+    for one in own:
+        drawn.append(folder / f"{one.name}.csv")
+        write_table(drawn[-1], own_table(one, table, load))
     return drawn
 
 

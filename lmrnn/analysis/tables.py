@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmrnn.analysis import TABLES
+from lmrnn.analysis.own import OwnAnalysis
 from lmrnn.analysis.ring import Rotation
 from lmrnn.analysis.rotation import rotations
 from lmrnn.analysis.units import unit_tables
 from lmrnn.curves.comparison import best_network, prepare
+from lmrnn.plugins import PluginError
 from lmrnn.study.cells import CellResult
 from lmrnn.tasks import task_count
 from lmrnn.training.state import restore_network
 
 # Controls of the curves alone: looked into only where a study has no other networks.
 _ASIDE = ("small_world", "ring", "full_matched")
+_LEAD, _IDS = ("panel", "tasks", "kind", "connectivity", "seed"), ("panel_id", "connectivity_id")
+_NAMING = ("connectivity", "tasks", "trials_per_task", "seed")  # of a cell, in every table of an own analysis
 # a picture shows this many trials of one task
 _SHOWN_TRIALS = 48
 
@@ -78,11 +83,29 @@ def analyse_study(
                 "planes": [_plane(*one) for one in turned if one[0]["what"] == "seq"][:1],
             }
         pictured.add(run["kind"])
-        lead = {name: run[name] for name in ("panel", "tasks", "kind", "connectivity", "seed")}
-        ids = {name: run[name] for name in ("panel_id", "connectivity_id")}
+        lead, ids = ({name: run[name] for name in names} for names in (_LEAD, _IDS))
         for name, parts in found.items():
             tables[name] += [_led(lead, part).assign(**ids) for part in parts]
     return {name: _joined(parts) for name, parts in tables.items()}
+
+
+def own_table(own: OwnAnalysis, table: pd.DataFrame, load: Callable[[Path], Any]) -> pd.DataFrame:
+    """What an own analysis finds in every completed cell of a table of cells; `load` reads a trained cell by its file.
+
+    Each row begins with connectivity, tasks, trials_per_task and seed, all other settings in which the table's cells
+    differ, and the cell's hash, which cells.csv has, too. Raises `PluginError` with the file, the line and the cell.
+    """
+    settings = [*table.columns[: table.columns.get_loc("status")], "hash"]
+    varied = [name for name in settings if table[name].nunique(dropna=False) > 1]
+    lead = list(dict.fromkeys([*_NAMING, *(name for name in varied if name != "hash"), "hash"]))
+    parts = []
+    for _, row in table[table["status"] == "completed"].iterrows():
+        try:
+            found = own.rows(load(Path(row["file"])), [*table.columns, *settings])
+        except PluginError as error:
+            raise PluginError(f"{error} ({own.name} of {row['file']})") from error
+        parts.append(_led({name: row[name] for name in lead}, found))
+    return _joined(parts, lead)
 
 
 def _plane(row: dict, found: Rotation, place: np.ndarray) -> pd.DataFrame:
@@ -130,10 +153,6 @@ def _led(lead: dict, part: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**{name: [value] * len(part) for name, value in lead.items()}, **part.to_dict("list")})
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+def _joined(parts: list[pd.DataFrame], lead: Sequence[str] = (*_LEAD, *_IDS)) -> pd.DataFrame:
     parts = [part for part in parts if len(part)]
-    return (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else pd.DataFrame(columns=["panel", "tasks", "kind", "connectivity", "seed", "panel_id", "connectivity_id"])
-    )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(lead))

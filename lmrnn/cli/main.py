@@ -16,7 +16,7 @@ from lmrnn.cli import prune as unasked
 from lmrnn.cli.arguments import Parser, is_whole, whole
 from lmrnn.cli.exits import explained, logged, secure_streams
 from lmrnn.errors import ConfigError
-from lmrnn.study.config import load_config, own_tasks
+from lmrnn.study.config import load_config, own_analyses, own_tasks
 from lmrnn.study.grid import cells_of
 
 if TYPE_CHECKING:
@@ -110,13 +110,14 @@ def cells_command(arguments: argparse.Namespace) -> None:
 
 
 def analyse_command(arguments: argparse.Namespace) -> None:
-    """Look into trained networks: units and their tasks, time constants, rotation along the ring."""
+    """Look into trained networks: units and their tasks, time constants, rotation along the ring, own analyses."""
     from lmrnn.steps import analyse_cells
     from lmrnn.study.grid import find_cell
 
     chosen = studies.choose(arguments)
     cells = [find_cell(chosen.cells, one) for one in arguments.cell]
-    for path in analyse_cells(cells, chosen.config["results"], arguments.output):
+    own = own_analyses(chosen.config).values()
+    for path in analyse_cells(cells, chosen.config["results"], arguments.output, own=own):
         print(path)
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Config",
     "complete",
     "load_config",
+    "own_analyses",
     "own_tasks",
     "plain_schema",
     "resolve_config",
@@ -228,8 +229,17 @@ def _find_plugins(plain: dict[str, Any], source: Source) -> None:
 
 def own_tasks(config: Mapping[str, Any]) -> dict[str, str]:
     """Names of a configuration's own tasks, and the sha256 of the file of each."""
+    return {name: task.plugin.sha256 for name, task in _own("tasks", config).items()}
+
+
+def own_analyses(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration's own analyses (`lmrnn.analysis.own.OwnAnalysis`) by name."""
+    return _own(plugins.ANALYSES, config)
+
+
+def _own(sort: str, config: Mapping[str, Any]) -> dict[str, Any]:
     loaded = [plugins.load(path) for path in config.get("plugins", ())]
-    return {name: plugin.sha256 for plugin in loaded for name in plugin.registered.get("tasks", {})}
+    return {name: thing for plugin in loaded for name, thing in plugin.registered.get(sort, {}).items()}
 
 
 def _expanded(folder: str, source: Source) -> str:

@@ -18,11 +18,12 @@ from lmrnn.errors import DamagedFileError, UnreadableFileError, advice, reason
 from lmrnn.files.storage import write_text
 from lmrnn.plugins import remember
 from lmrnn.study.cells import canonical_json
+from lmrnn.study.config import own_analyses
 from lmrnn.study.grid import Cell
 from lmrnn.study.layout import Layout, Study
 
 FORMAT = 1
-PARTS = ("cells", "curves", "drawing")
+ANALYSIS = "analysis_"
 DO = "Run the study's snakemake command again: the file is written anew"
 
 
@@ -41,7 +42,8 @@ class StudyRecord:
 
 
 def parts_of(config: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:
-    """What something depends on, by `PARTS`: ``cells`` the tables, ``curves`` the curves, ``drawing`` the pictures.
+    """What something depends on: ``cells`` the tables, ``curves`` the curves, ``drawing`` the pictures, and what begins
+    with `ANALYSIS` an own analysis of that name.
 
     Where the results lie is in none of them, nor what only the computer is told: neither changes a number.
     """
@@ -49,6 +51,7 @@ def parts_of(config: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, Any]
         "cells": [cell.stem for cell in cells],
         "curves": {key: value for key, value in config["curves"].items() if key != "palette"},
         "drawing": {"palette": config["curves"]["palette"]},
+        **{f"{ANALYSIS}{name}": own.plugin.sha256 for name, own in own_analyses(config).items()},
     }
 
 
@@ -73,7 +76,7 @@ def note_study(
     sees newer files, and leaves none behind. The parts named in `anew` are written also where they have not changed.
     """
     changed, places = changes(study, config, cells, anew), {"study": study.file}
-    places |= {name: study.part(name) for name in PARTS}
+    places |= {name: study.part(name) for name in parts_of(config, cells)}
     for name, text in changed.items():
         if elsewhere is not None and name == "study" and study.file.exists():
             continue  # nothing depends on its time or content, only on those of the parts

@@ -18,6 +18,33 @@ rule analyse_networks:
         "../scripts/analyse_networks.py"
 
 
+# What the study's plugins look for, in every cell: one rule each, made anew when its own file changes.
+for analysis in OWN_ANALYSES:
+
+    rule:
+        name:
+            f"own_analysis_{analysis}"
+        input:
+            study=asked("study"),
+            asked=asked(f"{ANALYSIS}{analysis}"),
+            table=str(FILES.cells),
+        output:
+            str(FILES.analysis(analysis)),
+        log:
+            str(FILES.log(f"own_analysis_{analysis}")),
+        benchmark:
+            str(FILES.benchmark(f"own_analysis_{analysis}"))
+        conda:
+            "../envs/lmrnn.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=STUDY["compute"]["runtime_minutes"],
+        params:
+            analysis=analysis,
+        script:
+            "../scripts/analyse_own.py"
+
+
 rule measure_claims:
     input:
         study=asked("study"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lmrnn.study.cells import canonical_json
-from lmrnn.study.config import resolve_config
+from lmrnn.study.config import own_analyses, resolve_config
 from lmrnn.datasets import SPLITS, dataset_bytes
 from lmrnn.cli.exits import explained_as
 from lmrnn.study.requirements import CUDA_MB, cell_memory_mb, check_folder, check_limits, memory_mb
@@ -75,6 +75,7 @@ def datasets_of_study():
     return {dataset_name(spec): spec for spec in specs}
 
 
+OWN_ANALYSES = own_analyses(STUDY)
 DATASETS = datasets_of_study()
 CELL_FILES = [str(LAYOUT.cell(stem)) for stem in CELLS]
 FIGURES = figures_of(list(CELLS.values()), STUDY["claims"])

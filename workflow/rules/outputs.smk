@@ -1,5 +1,5 @@
 # What the study leaves, and the file that says what was asked for.
-from lmrnn.study.record import PARTS, note_study
+from lmrnn.study.record import ANALYSIS, note_study, parts_of
 from lmrnn.study.upkeep import lacks_cells, take_up
 
 
@@ -8,6 +8,7 @@ def study_tables():
     tables = [FILES.cells, *map(FILES.curve, TABLES)]
     if STUDY["claims"]:
         tables += [*map(FILES.analysis, ANALYSES), FILES.claims("csv"), *map(FILES.curve, MAPS)]
+    tables += map(FILES.analysis, OWN_ANALYSES)
     return [str(table) for table in tables]
 
 
@@ -21,7 +22,7 @@ def study_outputs():
 def study_files():
     """Every file of the study, in the order in which they are made."""
     datasets = [str(LAYOUT.dataset_named(name)) for name in DATASETS]
-    parts = [str(FILES.part(part)) for part in PARTS]
+    parts = [str(FILES.part(part)) for part in parts_of(STUDY, list(CELLS.values()))]
     return [*datasets, *CELL_FILES, str(FILES.file), *parts, str(FILES.trained), *study_outputs()[len(CELL_FILES) :]]
 
 
@@ -30,7 +31,7 @@ def begin():
     """Where the study's file and its parts are, when the DAG is built; a run first puts the study's files in order."""
     cells = list(CELLS.values())
     if not workflow.is_main_process:
-        return {"study": FILES.file, **{part: FILES.part(part) for part in PARTS}}
+        return {"study": FILES.file, **{part: FILES.part(part) for part in parts_of(STUDY, cells)}}
     if workflow.execution_settings is None or workflow.dryrun:
         anew = ["cells"] if lacks_cells(FILES, STUDY, cells) else []
         return note_study(FILES, STUDY, cells, Path(workflow.snakemake_tmp_dir), anew)

@@ -15,7 +15,7 @@ from lmrnn.analysis import TABLES as ANALYSES
 from lmrnn.curves.maps import MAPS
 from lmrnn.curves.tables import TABLES
 from lmrnn.figures.registry import figures_of
-from lmrnn.study.config import load_config
+from lmrnn.study.config import load_config, own_analyses
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
 from lmrnn.study.record import note_study
@@ -146,6 +146,8 @@ def _finish(config):
         claims = files.claims("csv"), files.claims("html")
         steps.measure_claims(cells, config, files.cells, files.analysis("rotation"), *claims)
         steps.map_locality(files.curve("threshold_times"), map(files.curve, MAPS))
+    for name, own in own_analyses(config).items():
+        steps.analyse_own(own, files.cells, files.analysis(name))
     for figure in figures_of(cells, config["claims"]).values():
         tables, palette = map(files.table, figure.tables), config["curves"]["palette"]
         steps.draw_figure(figure.name, tables, files.figure(figure.name, "png"), palette)

@@ -17,7 +17,15 @@ def test_every_block_of_the_page_runs_as_it_is_written(tmp_path):
     files = {name: text for _, name, text in BLOCKS if name}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert set(files) == {"my_tasks.py", "own.yaml", "varied.yaml", "wiring.yaml", "my_kinds.py"}
+    assert set(files) == {
+        "my_tasks.py",
+        "own.yaml",
+        "varied.yaml",
+        "wiring.yaml",
+        "my_kinds.py",
+        "my_questions.py",
+        "asked.yaml",
+    }
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     for language, name, text in BLOCKS:
         if name:
@@ -30,3 +38,4 @@ def test_every_block_of_the_page_runs_as_it_is_written(tmp_path):
             assert done.returncode == 0, (words or text) + done.stdout + done.stderr
     assert list((tmp_path / "results/cells").rglob("file-near-*/**/*.h5"))
     assert (tmp_path / "memory.png").exists()
+    assert (tmp_path / "looked/long_delays.csv").read_text().count("\n") == 5

@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lmrnn import plugins
 from lmrnn.analysis import TABLES
 from lmrnn.errors import ConfigError
@@ -81,6 +83,6 @@ def _check(name: str, column: object, values: pd.Series, taken: Collection[str])
     if not isinstance(column, str) or not column or column in taken:
         raise ConfigError(f"{name} has a column {column!r}; allowed: text that is no column of cells.csv")
     for value in values if values.dtype.kind == "O" else ():
-        if not (value is None or isinstance(value, (str, bool, int, float)) or getattr(value, "shape", None) == ()):
+        if not (value is None or isinstance(value, (str, bool, int, float, np.generic))):
             what = f"{type(value).__name__} under {column!r}"
             raise ConfigError(f"{name} has {what}; allowed: a number, text, true or false in each row")

@@ -95,13 +95,13 @@ def own_table(own: OwnAnalysis, table: pd.DataFrame, load: Callable[[Path], Any]
     Each row begins with connectivity, tasks, trials_per_task and seed, all other settings in which the table's cells
     differ, and the cell's hash, which cells.csv has, too. Raises `PluginError` with the file, the line and the cell.
     """
-    settings = [*table.columns[: table.columns.get_loc("status")], "hash"]
+    settings = table.columns[: table.columns.get_loc("status")]
     varied = [name for name in settings if table[name].nunique(dropna=False) > 1]
-    lead = list(dict.fromkeys([*_NAMING, *(name for name in varied if name != "hash"), "hash"]))
+    lead = list(dict.fromkeys([*_NAMING, *varied, "hash"]))
     parts = []
     for _, row in table[table["status"] == "completed"].iterrows():
         try:
-            found = own.rows(load(Path(row["file"])), [*table.columns, *settings])
+            found = own.rows(load(Path(row["file"])), list(table.columns))
         except PluginError as error:
             raise PluginError(f"{error} ({own.name} of {row['file']})") from error
         parts.append(_led({name: row[name] for name in lead}, found))

@@ -32,11 +32,12 @@ from lmrnn.training.fleet.devices import fleet_cpus
 class Plan:
     """What is to be done and what it takes.
 
-    Cells and datasets of the study, and how many of each are there; size of the datasets still to be made in
-    `gigabytes` (10**9 bytes); array tasks, datasets one by one, cells in packs. `hours` of training and evaluation are
-    added up over the missing cells, `core_hours` are hours times CPUs (of a fleet those of a task), `gpu_hours` times
-    GPUs, a GPU being shared by a pack, `wall_hours` from the start of the first training to the end of the last;
-    `costs` is what they were computed from, by kind of cell.
+    Cells and datasets of the study, and how many of each are there; of the missing cells `tested` find their weights in
+    a finished one, `continued` their first steps; size of the datasets still to be made in `gigabytes` (10**9 bytes);
+    array tasks, datasets one by one, cells in packs. `hours` of training and evaluation are added up over the missing
+    cells, `core_hours` are hours times CPUs (of a fleet those of a task), `gpu_hours` times GPUs, a GPU being shared by
+    a pack, `wall_hours` from the start of the first training to the end of the last; `costs` is what they were computed
+    from, by kind of cell.
     """
 
     cells: int

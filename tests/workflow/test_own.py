@@ -1,7 +1,10 @@
 """A sweep with a task and a mask of its own: what has changed is trained again, and nothing else."""
 
+import re
+
 import numpy as np
 
+from lmrnn.files.tables import read_table
 from tests.studies import Study
 
 TASK = 'from lmrnn.tasks import own_task\nown_task("late", like="go", periods={"delay": 400})(None)\n'
@@ -21,3 +24,27 @@ def test_a_changed_plugin_or_mask_trains_its_cells_and_no_others(tmp_path):
     assert study.planned("--until", "train_cell") == {"generate_dataset": 3, "train_cell": 1}
     np.save(study.folder / "own.npy", np.eye(25) + np.eye(25, k=2))
     assert study.planned("--until", "train_cell") == {"generate_dataset": 3, "train_cell": 2}
+
+
+ASKED = """from lmrnn.analysis.own import own_analysis
+@own_analysis("asked")
+def asked(cell):
+    return {"count": COUNT}
+"""
+
+
+def test_a_changed_analysis_is_made_again_alone_and_trains_nothing(tmp_path):
+    study = Study(tmp_path / "study")
+    (study.folder / "mine.py").write_text(ASKED.replace("COUNT", "1"))
+    study.change(plugins=["mine.py"], grid={"connectivity": ["autapse"]}, training={"steps": 2})
+    study.finish()
+    found, trained = study.results / "tiny/analysis/asked.csv", study.trained()
+    assert list(read_table(found)["count"]) == [1]
+    (study.folder / "mine.py").write_text(ASKED.replace("COUNT", "len(cell.tasks)"))
+    done = study.snakemake()
+    assert set(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", done.stdout, re.M)) == {
+        "own_analysis_asked",
+        "sweep",
+    }
+    assert list(read_table(found)["count"]) == [2]
+    assert study.trained() == trained

@@ -116,12 +116,14 @@ class Study:
         after = self.trained()
         return {cell for cell in after if after[cell] != before.get(cell)}
 
-    def finish(self):
-        """Run the study to its end in this process, each step once and in their order, as Snakemake does in its own."""
+    def finish(self, drawn=True):
+        """Run the study to its end in this process, each step once and in their order, as Snakemake does in its own; or
+        only as far as the table of its cells and its own analyses.
+        """
         before = Path.cwd()
         os.chdir(self.folder)
         try:
-            _finish(load_config(self.config_file.name))
+            _finish(load_config(self.config_file.name), drawn)
         finally:
             os.chdir(before)
 
@@ -131,7 +133,7 @@ class Study:
         return {str(path.relative_to(cells)): path.stat().st_mtime_ns for path in cells.rglob("*.h5")}
 
 
-def _finish(config):
+def _finish(config, drawn=True):
     """Every file of a study, by the steps that the workflow's scripts call."""
     cells, results = cells_of(config), config["results"]
     files = Layout(results).study(config["study"])
@@ -140,14 +142,20 @@ def _finish(config):
     note_study(files, config, cells)
     steps.note_cells([cell.path(results) for cell in cells], files.trained)
     steps.collect_cells(cells, results, files.cells)
+    for name, own in own_analyses(config).items():
+        steps.analyse_own(own, files.cells, files.analysis(name))
+    if drawn:
+        _draw(config, cells, files)
+
+
+def _draw(config, cells, files):
+    """Curves, claims and figures of a study."""
     steps.compute_curves(cells, config, files.cells, map(files.curve, TABLES))
     if config["claims"]:
         steps.analyse_networks(cells, config, files.cells, map(files.analysis, ANALYSES))
         claims = files.claims("csv"), files.claims("html")
         steps.measure_claims(cells, config, files.cells, files.analysis("rotation"), *claims)
         steps.map_locality(files.curve("threshold_times"), map(files.curve, MAPS))
-    for name, own in own_analyses(config).items():
-        steps.analyse_own(own, files.cells, files.analysis(name))
     for figure in figures_of(cells, config["claims"]).values():
         tables, palette = map(files.table, figure.tables), config["curves"]["palette"]
         steps.draw_figure(figure.name, tables, files.figure(figure.name, "png"), palette)

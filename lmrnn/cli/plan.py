@@ -73,12 +73,12 @@ def kind_of(cell: Cell) -> str:
     return f"{cell.connectivity_label}, {len(cell.tasks)} tasks {canonical_json(depends)}"
 
 
-def cell_seconds(cell: Cell, cost: Cost, steps: int, validations: int) -> float:
+def cell_seconds(cell: Cell, cost: Cost, left: Left) -> float:
     """Seconds that one cell takes, given the cost of its kind: the steps and the evaluations on the validation set that
     are left of it, its tests at the end and at the best.
     """
-    trials = len(cell.tasks) * (validations * cell.spec["validation_trials"] + 2 * cell.spec["test_trials"])
-    return steps * cost.step + trials * cost.trial
+    trials = len(cell.tasks) * (left.validations * cell.spec["validation_trials"] + 2 * cell.spec["test_trials"])
+    return left.steps * cost.step + trials * cost.trial
 
 
 def left_of_cells(cells: Sequence[Cell], results: Path | str) -> list[Left]:
@@ -117,10 +117,7 @@ def plan(
         kind = kind_of(cell)
         if kind not in costs:
             costs[kind] = cost(cell) if callable(cost) else Cost(float(cost))
-    seconds = [
-        cell_seconds(cell, costs[kind_of(cell)], left.steps, left.validations)
-        for cell, left in zip(missing, lefts, strict=True)
-    ]
+    seconds = [cell_seconds(cell, costs[kind_of(cell)], left) for cell, left in zip(missing, lefts, strict=True)]
     hours, wall = sum(seconds) / 3600, makespan(seconds, parallel) / 3600
     gpu_hours, core_hours = hours * gpus / pack, hours * threads
     if rate is not None:  # a fleet: the cells of a task share its GPUs, and all of them are at work until the end

@@ -71,7 +71,7 @@ def test_evaluations_count_too(sweep):
     _, cells = sweep
     trials = 3 * (5 * 5 + 2 * 10)  # before the first step, after 30, 60, 90 and 100 steps; the test set twice
     left = left_of_whole(with_defaults(cells[0].spec["training"]))
-    assert cell_seconds(cells[0], Cost(step=0.0, trial=1.0), left.steps, left.validations) == trials
+    assert cell_seconds(cells[0], Cost(step=0.0, trial=1.0), left) == trials
 
 
 def test_a_cell_that_is_looked_at_again_costs_its_tests_and_more_steps_cost_those_alone(tmp_path):

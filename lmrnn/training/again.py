@@ -21,7 +21,7 @@ from lmrnn.files import removal
 from lmrnn.study.cells import AT_BEST, CellResult, canonical_json, read_cell
 from lmrnn.study.grid import Cell
 from lmrnn.study.layout import Layout
-from lmrnn.study.moments import Left, evaluated_by, left_of_whole
+from lmrnn.study.moments import Left, evaluated_by, left_of_whole, out_of_patience
 from lmrnn.study.since import with_defaults
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.evaluation import Measures, always_fixate, evaluate
@@ -134,7 +134,9 @@ def left_of(cell: Cell, results: Path | str, read: Callable[[Path], CellResult])
         return Left(0, int(other), begun=True)
     whole = left_of_whole(settings)
     if not cell.checkpoint(results).exists() and (begun := _begun(cell, results, relatives, _silent)):
-        step = int(begun[1].values["step"])
+        step, arrays = int(begun[1].values["step"]), begun[1].arrays
+        if out_of_patience(settings, {name: arrays[f"history/{name}"] for name in ("step", "decision_accuracy")}):
+            return Left(0, 0, begun=True)
         return Left(whole.steps - step, whole.validations - len(evaluated_by(settings, step)), begun=True)
     return whole
 

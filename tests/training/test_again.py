@@ -50,9 +50,10 @@ class Place:
         run_cell(cell, self.results, study["compute"], self.log)
         result, taken = read_cell(cell.path(self.results), cell.spec), self.steps - before
         if result.status == "completed":  # what was said to be left is what was computed
-            rows = result.history["step"] > study["training"]["steps"] - taken
-            assert left.steps == taken
-            assert not taken or left.validations == (rows.sum() if left.begun else len(rows))
+            last, rows = result.history["step"][-1], result.history["step"]
+            if last == study["training"]["steps"] or not taken:  # not ended early by validation
+                assert left.steps == taken
+                assert not taken or left.validations == ((rows > last - taken).sum() if left.begun else len(rows))
         return result, taken
 
 

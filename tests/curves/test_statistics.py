@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmrnn.curves.statistics import area, holm, mean_interval, sustained_crossing
+from lmrnn.curves.statistics import area, holm, mean_interval, percentile_interval, sustained_crossing
 from lmrnn.figures.style import SEEDS_NOTE
 
 INF = float("inf")
@@ -15,6 +15,13 @@ def test_area_is_the_mean_accuracy_while_the_budget_is_spent():
     assert area([0, 100, 200], [0, 0.8, 0.8], 50) == pytest.approx(0.2)  # 0 to .4
     assert area([100], [0.5], 300) == pytest.approx(0.5)  # one evaluation holds before and beyond
     assert area([0, 100, 100, 200], [0.4, 0.4, 0, 0], 200) == pytest.approx(0.2)  # lost at step 100
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(4, 1, 4), (40, 1, 39), (333, 9, 325), (2000, 50, 1950), (2800, 70, 2730)]
+)
+def test_an_interval_leaves_out_a_fortieth_of_the_resamples_at_each_side(n, low, high):
+    assert percentile_interval(np.random.default_rng(0).permutation(n) + 1.0) == (low, high)
 
 
 def test_area_hardly_depends_on_the_grid_of_evaluations():

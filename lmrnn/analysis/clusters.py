@@ -180,4 +180,7 @@ def sheet_neighbours(side: int, torus: bool = False) -> Integers:
         r, c = row + down, column + right
         inside = np.ones(len(r), bool) if torus else (r < side) & (c >= 0) & (c < side)
         pairs.append(np.stack([np.arange(side * side), (r % side) * side + c % side], axis=1)[inside])
-    return np.concatenate(pairs)
+    links = np.concatenate(pairs)
+    if torus and side < 3:  # across the edge lies the unit itself, or one that it touches anyway
+        links = np.unique(np.sort(links[links[:, 0] != links[:, 1]], axis=1), axis=0)
+    return links

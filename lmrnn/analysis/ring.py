@@ -13,6 +13,11 @@ Floats = NDArray[np.floating]
 Integers = NDArray[np.int64]
 RING_STEP = 2 * np.pi / POSITIONS
 _ENOUGH_POSITIONS = POSITIONS // 2
+_FLAT = 1e-6  # strength of a plane's second axis over its first that the rounding of float32 states can make
+
+
+class NoPlaneError(ValueError):
+    """States span no plane in which anything could turn."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class Rotation:
     `target` that of the position to be reported. `coherence`, 0 .. 1, is the length of the mean of exp(i (angle - angle
     of the position)): 1 where the state is always at the right place of the ring. `explained` is the share of the
     variance between trials at equal times that lies in the plane, `plane` (R, 2) are the states in it; `turns` and
-    `wanted` (R,) are the angles by which the state, and the position, advanced since the trial's row before, NaN at its
-    first.
+    `wanted` (R,) are the angles by which the state, and the position, advanced since the time step before, NaN where
+    that is no row of the trial.
     """
 
     advance: float
@@ -53,35 +58,42 @@ def share_of(advance: float, target: float) -> float:
     return float(advance / (target if abs(target) > 1e-9 else RING_STEP))
 
 
-def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rotation:
+def measure_rotation(
+    states: Floats, position: Integers, trial: Integers, since: Integers | None = None, first: Integers | None = None
+) -> Rotation:
     """Measure rotation in the principal plane that states go round once with a trial's first position.
 
     `states` are (R, N), one row per trial and time step, those of a trial together and in the order of time, `position`
-    (R,) on the ring is any integer, counted modulo 16, `trial` (R,) which trial a row belongs to. What all trials share
-    at a time since onset is taken away. At each time, the mean states are fitted by the cosine and sine of the first
-    position; the plane is that of the two strongest principal components of all these fits, so that the 16 first
-    positions go round it once. (The strongest plane of the states themselves may be one that they go round twice.)
-    Nothing about it presumes that the state turns: its sense is the one in which the angle at onset goes with the first
-    position; the direction of time does not enter, so an advance of the wrong sign shows. Raises ValueError when trials
-    begin at fewer than three positions, which span no plane.
+    (R,) on the ring is any integer, counted modulo 16, `trial` (R,) which trial a row belongs to. Where rows of a trial
+    are missing, `since` (R,) are the time steps since its onset and `first` (R,) the position there; else both are
+    counted from its first row. What all trials share at a time since onset is taken away. At each time, the mean states
+    are fitted by the cosine and sine of the first position; the plane is that of the two strongest principal components
+    of all these fits, so that the 16 first positions go round it once. (The strongest plane of the states themselves
+    may be one that they go round twice.) Nothing about it presumes that the state turns: its sense is the one in which
+    the angle at onset goes with the first position; the direction of time does not enter, so an advance of the wrong
+    sign shows. Raises `NoPlaneError` when trials begin at fewer than three positions, or states are silent or lie on a
+    line.
     """
     states, position = np.asarray(states, dtype=float), np.asarray(position)
-    onset, since, first = _trials(position, trial)
+    onset, since, first = _trials(position, trial, since, first)
     if len(np.unique(first)) < 3:
-        raise ValueError(f"rotation needs three first positions or more, not {len(np.unique(first))}")
+        raise NoPlaneError(f"rotation needs three first positions or more, not {len(np.unique(first))}")
     conditions, _ = _group_means(states, since * POSITIONS + first)  # (C, N), one per first position and time
     code = np.unique(since * POSITIONS + first)
-    shared, _ = _group_means(conditions, code // POSITIONS)  # each first position counts alike
-    fits = _harmonic_fits(conditions - shared[code // POSITIONS], code)
-    axes = np.linalg.svd(fits, full_matrices=False)[2][:2]
-    differing = states - shared[since]
+    shared, place = _group_means(conditions, code // POSITIONS)  # each first position counts alike
+    fits = _harmonic_fits(conditions - shared[place], code)
+    _, strengths, axes = np.linalg.svd(fits, full_matrices=False)
+    if not (len(strengths) > 1 and strengths[1] > _FLAT * strengths[0]):
+        raise NoPlaneError("rotation needs states that span a plane, not a line or a point")
+    axes = axes[:2]
+    differing = states - shared[np.searchsorted(np.unique(since), since)]
     plane = differing @ axes.T
     angle, wanted = np.arctan2(plane[:, 1], plane[:, 0]), RING_STEP * position
     if _coherence(angle[onset], -wanted[onset]) > _coherence(angle[onset], wanted[onset]):
         plane, angle = plane * [1, -1], -angle
-    turns = advances(angle, trial)
-    targets = advances(wanted, trial)
-    within = since > 0
+    turns = advances(angle, trial, since)
+    targets = advances(wanted, trial, since)
+    within = np.isfinite(targets)
     return Rotation(
         advance=float(turns[within].mean()) if within.any() else float("nan"),
         target=float(targets[within].mean()) if within.any() else float("nan"),
@@ -93,34 +105,38 @@ def measure_rotation(states: Floats, position: Integers, trial: Integers) -> Rot
     )
 
 
-def advances(angle: Floats, trial: Integers) -> Floats:
-    """Angle advanced since the row before, (R,) in [-pi, pi), NaN at a trial's first row; `angle` (R,) in rad, rows of
-    a trial together and in the order of time.
+def advances(angle: Floats, trial: Integers, since: Integers | None = None) -> Floats:
+    """Angle advanced since the time step before, (R,) in [-pi, pi), NaN where that is no row of the same trial; `angle`
+    (R,) in rad, rows of a trial together and in the order of time, which is `since` (R,) where rows are missing.
     """
     turns = np.full(len(trial), np.nan)
     same = trial[1:] == trial[:-1]
+    if since is not None:
+        same &= np.diff(since) == 1
     turns[1:][same] = _wrapped(np.diff(angle))[same]
     return turns
 
 
-def pattern_rotation(states: Floats, position: Integers, trial: Integers) -> tuple[float, float]:
+def pattern_rotation(
+    states: Floats, position: Integers, trial: Integers, since: Integers | None = None, first: Integers | None = None
+) -> tuple[float, float]:
     """By which angle the pattern of activity over all first positions turns in a time step, over the target's, and its
     coherence.
 
-    At each time since onset the states (as for `measure_rotation`) are fitted by the cosine and sine of the trial's
-    first position, which gives the first harmonic c of the pattern, a complex vector over units. If every state passes
-    to where that of a position by an angle further was, the next harmonic is exp(i angle) c; so the angle is that of
-    the scalar product of the two, summed over time. It needs no plane, and trials whose state says nothing about the
-    position dilute the pattern, but not its angle. A pattern that stands still has angle 0; one that moves to other
-    units has no coherence (0 .. 1, the length of the summed scalar products over the sum of the patterns' lengths). NaN
-    if at no two times trials of all but a few first positions are left.
+    At each time since onset the states (arguments as for `measure_rotation`) are fitted by the cosine and sine of the
+    trial's first position, which gives the first harmonic c of the pattern, a complex vector over units. If every state
+    passes to where that of a position by an angle further was, the next harmonic is exp(i angle) c; so the angle is
+    that of the scalar product of the two, summed over time. It needs no plane, and trials whose state says nothing
+    about the position dilute the pattern, but not its angle. A pattern that stands still has angle 0; one that moves to
+    other units has no coherence (0 .. 1, the length of the summed scalar products over the sum of the patterns'
+    lengths). NaN if at no two times trials of all but a few first positions are left.
     """
     states = np.asarray(states, dtype=float)
-    _, since, first = _trials(np.asarray(position), trial)
-    wanted = advances(RING_STEP * np.asarray(position), trial)
+    _, since, first = _trials(np.asarray(position), trial, since, first)
+    wanted = advances(RING_STEP * np.asarray(position), trial, since)
     products, lengths, targets = [0j], [0.0], []
     for time in range(1, int(since.max()) + 1):
-        now = np.flatnonzero(since == time)  # trials that last so long; their rows before are those of the same trials
+        now = np.flatnonzero((since == time) & np.isfinite(wanted))  # with the row before, of the same trial
         if len(np.unique(first[now])) < _ENOUGH_POSITIONS:
             continue
         before, after = (_harmonic(states[rows], first[now]) for rows in (now - 1, now))
@@ -133,12 +149,15 @@ def pattern_rotation(states: Floats, position: Integers, trial: Integers) -> tup
     return share_of(float(np.angle(total)), float(np.concatenate(targets).mean())), float(abs(total) / sum(lengths))
 
 
-def _trials(position: Integers, trial: Integers) -> tuple[Integers, Integers, Integers]:
-    """Row at which each trial begins, and of each row the time since that and the trial's first position."""
+def _trials(
+    position: Integers, trial: Integers, since: Integers | None, first: Integers | None
+) -> tuple[Integers, Integers, Integers]:
+    """Row at which each trial begins, and of each row the time since onset and the trial's first position."""
     onset = np.flatnonzero(np.r_[True, trial[1:] != trial[:-1]])
     length = np.diff(np.r_[onset, len(trial)])
-    since = np.arange(len(trial)) - np.repeat(onset, length)
-    return onset, since, np.repeat(position[onset] % POSITIONS, length)
+    since = np.arange(len(trial)) - np.repeat(onset, length) if since is None else since
+    first = np.repeat(position[onset], length) if first is None else first
+    return onset, since, first % POSITIONS
 
 
 def _harmonic(states: Floats, first: Integers) -> Floats:

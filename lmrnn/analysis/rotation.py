@@ -8,6 +8,7 @@ import numpy as np
 
 from lmrnn.analysis.ring import (
     RING_STEP,
+    NoPlaneError,
     Rotation,
     advances,
     measure_rotation,
@@ -51,7 +52,7 @@ def rotations(
     step), share, coherence, explained; the same share in trials answered right throughout (``right_share``, with
     ``right_trials`` of ``trials``), that of the network's answers (``answer_share``, where it answers at two time steps
     running; NaN for int, whose delay has no answers), and that of the whole pattern (``pattern_share``,
-    ``pattern_coherence``; `pattern_rotation`).
+    ``pattern_coherence``; `pattern_rotation`). A task in which the states span no plane has none.
     """
     for rule, task in enumerate(battery_of(spec)):
         what = _ring_of(task, spec["definition"])
@@ -61,12 +62,14 @@ def rotations(
         rows, position = int_positions(run) if what == "int" else seq_positions(run)
         trial, answers = run.trial[rows], answers_of(network, run)
         first = np.flatnonzero(np.diff(trial, prepend=-1))
-        if len(np.unique(position[first] % POSITIONS)) < 3 or not np.any(run.states[rows]) or network.neurons < 2:
-            continue  # a silent network turns nothing, and one neuron spans no plane
-        found = measure_rotation(run.states[rows], position, trial)
+        since = run.time[rows] - run.trials.bounds[trial, -3 if what == "int" else -2]
+        onset = _at_onset(task, position, since, first, spec["dt"])
+        try:
+            found = measure_rotation(run.states[rows], position, trial, since, onset)
+        except NoPlaneError:
+            continue  # a silent network, or one of whose neurons a single one is active
         names = ("advance", "target", "share", "coherence", "explained")
-        since = np.arange(len(rows)) - np.repeat(first, np.diff(np.r_[first, len(rows)]))
-        pattern = pattern_rotation(run.states[rows], position, trial)
+        pattern = pattern_rotation(run.states[rows], position, trial, since, onset)
         right = np.isin(np.arange(trials), _wrong_trials(run, answers), invert=True)
         row = {
             "task": task.name,
@@ -75,11 +78,19 @@ def rotations(
             "right_share": found.share_in(right[trial]),
             "right_trials": int(right.sum()),
             "trials": trials,
-            "answer_share": _answer_share(answers[rows], position, trial) if what != "int" else np.nan,
+            "answer_share": _answer_share(answers[rows], position, trial, since) if what != "int" else np.nan,
             "pattern_share": pattern[0],
             "pattern_coherence": pattern[1],
         }
         yield row, found, np.stack([trial, since, position % POSITIONS], axis=1)
+
+
+def _at_onset(task: Task, position: np.ndarray, since: np.ndarray, first: np.ndarray, dt: int) -> np.ndarray:
+    """Position with which each row's trial begins, (R,), of rows whose trials have their first ones at `first`; of the
+    published code's trials the onset itself may be missing, as it has no label for position 15.
+    """
+    begins = position[first] - task.seq_sign * (dt * since[first] // MS_PER_POSITION)
+    return np.repeat(begins, np.diff(np.r_[first, len(position)]))
 
 
 def _wrong_trials(run: Run, answers: np.ndarray) -> np.ndarray:
@@ -88,11 +99,11 @@ def _wrong_trials(run: Run, answers: np.ndarray) -> np.ndarray:
     return np.unique(run.trial[deciding & (answers != run.trials.labels)])
 
 
-def _answer_share(answers: np.ndarray, position: np.ndarray, trial: np.ndarray) -> float:
+def _answer_share(answers: np.ndarray, position: np.ndarray, trial: np.ndarray, since: np.ndarray) -> float:
     """Angle by which the answers advance, over the target's, where there are two running."""
-    turns = advances(RING_STEP * (answers - 1), trial)
+    turns = advances(RING_STEP * (answers - 1), trial, since)
     both = np.isfinite(turns) & (answers > 0) & (np.r_[0, answers[:-1]] > 0)
-    wanted = advances(RING_STEP * position, trial)
+    wanted = advances(RING_STEP * position, trial, since)
     return share_of(turns[both].mean(), wanted[both].mean()) if both.any() else float("nan")
 
 

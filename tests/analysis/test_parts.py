@@ -13,7 +13,7 @@ from lmrnn.analysis.clusters import (
     silhouette,
     task_variance,
 )
-from lmrnn.analysis.ring import RING_STEP, advances, measure_rotation, pattern_rotation
+from lmrnn.analysis.ring import RING_STEP, NoPlaneError, advances, measure_rotation, pattern_rotation
 from lmrnn.seeds import stream
 
 
@@ -218,5 +218,36 @@ def test_advances_are_within_trials_and_the_short_way_round():
 
 
 def test_two_positions_span_no_plane():
-    with pytest.raises(ValueError, match="three first positions"):
+    with pytest.raises(NoPlaneError, match="three first positions"):
         measure_rotation(ring_states([0, 1, 0]), np.array([0, 1, 0]), np.arange(3))
+
+
+@pytest.mark.parametrize("axes", [[[1.0, 0.0]], [[1.0, 0.0], [2.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+def test_states_on_a_line_or_a_point_span_no_plane(axes):
+    start, steps, trial = GRID
+    waves = np.stack([np.cos(RING_STEP * (start + steps)), np.sin(RING_STEP * (start + steps))], axis=1)
+    with pytest.raises(NoPlaneError, match="span a plane"):
+        measure_rotation(waves @ np.array(axes).T, start + steps, trial)
+
+
+def test_missing_rows_shift_no_times():
+    # every position reported but 15, as in the published code: of a state that turns among others that rise with time
+    start, steps, trial = GRID
+    position, there = (start + steps) % 16, (start + steps) % 16 != 15
+    course = 9 * steps[:, None] * stream(5, "course").standard_normal(40)
+    rows = (ring_states(position) + course)[there], position[there], trial[there], steps[there], start[there]
+    found = measure_rotation(*rows)
+    # the mean over 15 of 16 positions is not quite what all share
+    assert (found.share, found.coherence) == (pytest.approx(1, abs=0.02), pytest.approx(1, abs=0.01))
+    assert found.target == pytest.approx(RING_STEP)
+    assert found.explained == pytest.approx(1, abs=0.02)
+    assert pattern_rotation(*rows)[0] == pytest.approx(1, abs=0.02)
+    after = np.flatnonzero(position[there] == 0)  # the time step before is no row
+    assert np.isnan(found.turns[after]).all()
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_on_the_smallest_tori_each_pair_of_neighbours_stands_once(side):
+    pairs = {tuple(pair) for pair in sheet_neighbours(side, torus=True).tolist()}
+    assert pairs == {(a, b) for a in range(side**2) for b in range(side**2) if a < b}
+    assert len(sheet_neighbours(side, torus=True)) == len(pairs)

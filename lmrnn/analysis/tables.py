@@ -39,9 +39,9 @@ def choose_networks(table: pd.DataFrame, results: Sequence[CellResult], controls
     runs = prepare(table, results)
     counts = runs["tasks"].map(task_count)
     chosen = runs[counts == counts.max()]
-    for column, value in (("layout", "padded"), ("trials_per_task", chosen["trials_per_task"].max())):
-        if (chosen[column] == value).any():
-            chosen = chosen[chosen[column] == value]
+    if (chosen["layout"] == "padded").any():
+        chosen = chosen[chosen["layout"] == "padded"]
+    chosen = chosen[chosen["trials_per_task"] == chosen["trials_per_task"].max()]
     chosen = chosen[chosen["network_neurons"] == chosen["network_neurons"].iloc[0]]
     kinds = [kind for kind in chosen["kind"].unique() if controls or kind not in _ASIDE] or chosen["kind"].unique()
     found = pd.concat([best_network(_longest(chosen[chosen["kind"] == kind]), kind) for kind in kinds])

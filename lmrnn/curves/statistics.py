@@ -116,6 +116,8 @@ def area(steps: Floats, accuracy: Floats, budget: float) -> float:
     depends on how densely is evaluated.
     """
     steps, accuracy = np.asarray(steps, dtype=float), np.nan_to_num(np.asarray(accuracy, dtype=float))
+    spent = np.searchsorted(steps, budget) + 1  # to the first point at the budget: a jump there comes after it
+    steps, accuracy = steps[:spent], accuracy[:spent]
     inside = steps < budget
     ends = np.interp((0.0, budget), steps, accuracy)
     known = np.concatenate([[0.0], steps[inside], [budget]])

@@ -15,6 +15,8 @@ def test_area_is_the_mean_accuracy_while_the_budget_is_spent():
     assert area([0, 100, 200], [0, 0.8, 0.8], 50) == pytest.approx(0.2)  # 0 to .4
     assert area([100], [0.5], 300) == pytest.approx(0.5)  # one evaluation holds before and beyond
     assert area([0, 100, 100, 200], [0.4, 0.4, 0, 0], 200) == pytest.approx(0.2)  # lost at step 100
+    assert area([0, 100, 100], [0, 0.8, 0], 100) == pytest.approx(0.4)  # lost when all of the budget is spent
+    assert area([0, 0], [0.8, 0], 100) == 0  # lost at once
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from lmrnn.claims.bounds import Floats, lower_bound, p_above
 
 NAN = float("nan")
 SEEDS_OF_BOUNDS = 3  # two seeds bound nothing: Student's quantile with one degree of freedom is 12.7
+_ROUNDING = 1e-9  # sums of costs, each 20 at most, that differ by less are equal
+_NOTHING = 1e-12  # differences of means that rounding alone makes
 _LARGEST = 50.0  # logarithm of a ratio beyond any number of steps
 _BOUNDS = {(True, False): "at least this", (False, True): "at most this", (True, True): "neither always gets there"}
 
@@ -189,13 +191,13 @@ def compare(first: Settings, second: Settings, logarithmic: bool = False, held_o
     if not seeds or any(not group.settings for group in groups):
         return Comparison()
     n = range(len(seeds))
-    picks = [_picked(group.choose, held_out and len(seeds) > 1) for group in groups]
-    costs = [group.value[pick, n] for group, pick in zip(groups, picks, strict=True)]
-    late = [np.isinf(group.high[pick, n]) for group, pick in zip(groups, picks, strict=True)]
+    picks = [pick(group.choose, held_out) for group in groups]
+    costs = [group.value[places, n] for group, places in zip(groups, picks, strict=True)]
+    late = [np.isinf(group.high[places, n]) for group, places in zip(groups, picks, strict=True)]
     named, edges, beaten = [], [], []
-    for whole, group, pick, cost in zip((first, second), groups, picks, costs, strict=True):
-        chosen = [group.settings[i] for i, _ in Counter(pick.tolist()).most_common()]
-        named.append(_names([group.settings[i] for i in pick]))
+    for whole, group, places, cost in zip((first, second), groups, picks, costs, strict=True):
+        chosen = [group.settings[i] for i, _ in Counter(places.tolist()).most_common()]
+        named.append(_names([group.settings[i] for i in places]))
         edges.append(any(at_edge(setting, whole.settings) for setting in chosen))
         beaten += _beaten(whole, group, dict(zip(seeds, cost, strict=True)))
     means = [float(cost.mean()) for cost in costs]
@@ -207,7 +209,7 @@ def compare(first: Settings, second: Settings, logarithmic: bool = False, held_o
     )  # fmt: skip
     if all(one.all() for one in late) or not np.isfinite(means).all():
         return known
-    number = float(means[0] - means[1])
+    number = difference(means[0], means[1])
     low, high = float(lower_bound(groups[0].low, groups[1].high)), -float(lower_bound(groups[1].low, groups[0].high))
     if len(seeds) < SEEDS_OF_BOUNDS:
         low = high = NAN
@@ -216,15 +218,23 @@ def compare(first: Settings, second: Settings, logarithmic: bool = False, held_o
     return replace(known, number=number, low=max(low, -1.0), high=min(high, 1.0))
 
 
+def difference(first: float, second: float) -> float:
+    """First minus second, 0 where rounding alone makes it another: whether it lies above 0 is told and counted."""
+    return 0.0 if abs(first - second) < _NOTHING else first - second
+
+
 def _exp(value: float) -> float:
     """A ratio from its logarithm; infinite where it is larger than any number of steps."""
     return math.exp(value) if not value > _LARGEST else float("inf")
 
 
-def _picked(costs: Floats, held_out: bool) -> np.ndarray:
-    """For each seed the place of the setting of the smallest mean, over the other seeds or over all."""
+def pick(costs: Floats, held_out: bool = True) -> np.ndarray:
+    """For each seed the place of the setting of the smallest mean cost, over the other seeds or (not `held_out`, or a
+    single seed) over all, of costs (settings, seeds); of equals the first, whatever rounding makes of their sums.
+    """
     total = costs.sum(axis=1, keepdims=True)
-    return (total - costs if held_out else np.broadcast_to(total, costs.shape)).argmin(axis=0)
+    total = total - costs if held_out and costs.shape[1] > 1 else np.broadcast_to(total, costs.shape)
+    return (total <= total.min(axis=0) + _ROUNDING).argmax(axis=0)
 
 
 def _names(chosen: list[Setting]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from lmrnn.claims.best import NAN, SEEDS_OF_BOUNDS, Design, Setting, Settings, at_edge, beats
+from lmrnn.claims.best import NAN, SEEDS_OF_BOUNDS, Design, Setting, Settings, at_edge, beats, difference, pick
 from lmrnn.claims.bounds import LEVEL, Floats
 from lmrnn.curves.statistics import crossing
 
@@ -92,11 +92,10 @@ class Sized:
         """At each size and for each seed the setting of the highest validation accuracy over the other seeds."""
         picked, names, doubts = np.empty(self.test.shape[1:]), set(), []
         for k, whole in enumerate(self.whole().T):
-            scores = self.validation[whole, k]
-            picks = (scores.sum(axis=1, keepdims=True) - (scores if scores.shape[1] > 1 else 0)).argmax(axis=0)
+            picks = pick(-self.validation[whole, k])
             picked[k] = self.test[whole, k][picks, np.arange(len(self.seeds))]
             able = [one for one, ran in zip(self.settings, whole, strict=True) if ran]
-            found = {able[pick] for pick in picks.tolist()}
+            found = {able[place] for place in picks.tolist()}
             names |= {one.label for one in found}
             tried = [self.settings[i] for i in np.flatnonzero(~np.isnan(self.test[:, k]).all(axis=-1))]
             doubts += [f"{one.label}'s best rate at {self.sizes[k]} is at the edge of those tried"
@@ -142,7 +141,9 @@ def trials_ratio(first: Sized, second: Sized, threshold: float) -> dict[str, Any
     x = np.array(sizes, dtype=float)
     needed = [np.array([crossing(x, curve, threshold, True) for curve in one.accuracy.T]) for one in chosen]
     late, early = ([bool(test(one).any()) for one in needed] for test in (np.isinf, lambda one: one <= x[0]))
-    means = [float(np.exp(np.log(one.clip(max=x[-1])).mean())) for one in needed]
+    logarithms = [float(np.log(one.clip(max=x[-1])).mean()) for one in needed]
+    means = [float(np.exp(one)) for one in logarithms]
+    number = means[0] / means[1] if difference(*logarithms) else 1.0
     bound = _BOUNDS.get((late[0] or early[1], late[1] or early[0]), "")
     words = [f"{chosen[0].names} against {chosen[1].names}", *([_WORDS[bound]] if bound else [])]
     known = {
@@ -153,7 +154,7 @@ def trials_ratio(first: Sized, second: Sized, threshold: float) -> dict[str, Any
     if all(np.isinf(one).all() for one in needed) or all((one <= x[0]).all() for one in needed):
         return known
     if len(seeds) < SEEDS_OF_BOUNDS:
-        return {**known, "number": means[0] / means[1], "low": NAN, "high": NAN}
+        return {**known, "number": number, "low": NAN, "high": NAN}
 
     def bounds(level: float) -> tuple[float, float]:
         bands = [group.band(level / (2 * len(sizes))) for group in groups]  # two curves, each at every size
@@ -166,7 +167,7 @@ def trials_ratio(first: Sized, second: Sized, threshold: float) -> dict[str, Any
 
     low, high = bounds(LEVEL)
     sides = _smallest(lambda level: bounds(level)[0] > 1), _smallest(lambda level: bounds(level)[1] < 1)
-    return {**known, "number": means[0] / means[1], "low": low, "high": high, "sides": sides}
+    return {**known, "number": number, "low": low, "high": high, "sides": sides}
 
 
 def _smallest(excluded: Any) -> float:

@@ -48,15 +48,17 @@ def judge(rows: Sequence[dict[str, Any]]) -> None:
 
     A verdict is ``supported``, ``not supported`` or ``undecided``. A claim's rows are one family, adjusted by Holm:
     whatever their number, studies without a difference get any verdict in 5% at most. Rows with fewer than
-    `ENOUGH_SEEDS` seeds or without a number can get none, and do not count among them.
+    `ENOUGH_SEEDS` seeds can get none, and do not count among them; those without a number have no p value, and do
+    count, as 1: which they are depends on what was measured. A row that nothing was tested for has no p value either.
     """
     for row in rows:
-        row["p"] = float(min(1.0, 2 * min(row["sides"])))
+        row["p"] = float(np.minimum(1.0, 2 * np.min(row["sides"])))  # NaN stays NaN
     claims = [row for row in rows if row["role"] == "claim"]
     for number in {row["claim"] for row in claims}:
-        able = [r for r in claims if r["claim"] == number and r["seeds"] >= ENOUGH_SEEDS and np.isfinite(r["p"])]
-        for row, adjusted in zip(able, holm(np.array([row["p"] for row in able])), strict=True):
-            row["p_holm"] = float(adjusted)
+        able = [row for row in claims if row["claim"] == number and row["seeds"] >= ENOUGH_SEEDS]
+        adjusted = holm(np.nan_to_num([row["p"] for row in able], nan=1.0))
+        for row, p in zip(able, adjusted, strict=True):
+            row["p_holm"] = float(p) if np.isfinite(row["p"]) else np.nan
     for row in claims:
         row["verdict"], row["reason"] = _verdict(row)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmrnn.study.cells import MEASURES, CellResult, cell_row, cells_table
 
-SYNAPSES = {"autapse": 256, "full": 65536, "random": 5480}
+SYNAPSES = {"autapse": 256, "full": 65536, "random": 5480, "small_world": 5480, "full_matched": 5476}
 RADII = {2: 2116, 3: 5480, 5: 13556, 8: 30756}
 
 

@@ -39,8 +39,13 @@ def read(path, train_set, test_set):
         for group in ("history", "test"):
             cell[group] = {name: values[()].tolist() for name, values in file[group].items()}
         cell["synapses"], cell["neurons"] = len(file["weights/pre"]), len(file["weights/bias"])
-    spec = cell["spec"]
     cell["test_in_training"] = shared(train_set, test_set)
+    return described(cell)
+
+
+def described(cell):
+    """A cell with what it is compared by and grouped by."""
+    spec = cell["spec"]
     cell["lost"] = cell["status"] == "diverged"
     cell["rate"], cell["seed"] = spec["training"]["learning_rate"], spec["seed"]
     cell["size"], cell["kind"] = spec["trials_per_task"], spec["connectivity"]["kind"]

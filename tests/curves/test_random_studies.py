@@ -1,10 +1,20 @@
-"""Random legal studies end well, and every number in their tables is that of a second, plain implementation."""
+"""Random legal studies end well, and every number in their tables is that of a second, plain implementation.
+
+The curves' is in this folder, that of the look into the networks in `tests.analysis.plain`, that of the claims in
+`tests.claims.plain_table`.
+"""
 
 import os
 
 import pytest
 
+from lmrnn.analysis import TABLES as ANALYSES
+from lmrnn.curves.maps import MAPS
+from lmrnn.curves.tables import TABLES
+from lmrnn.figures.registry import FIGURES
 from lmrnn.study.config import complete
+from tests.analysis import plain as plain_analysis
+from tests.claims import plain_page, plain_table
 from tests.curves import plain, plain_tables
 from tests.random_studies import make_all, random_study, train_all
 
@@ -12,9 +22,11 @@ STUDIES = 20
 MORE = int(os.environ.get("LMRNN_SOAK_STUDIES", "0"))
 
 
-def go_through(seed, results, dpi=None, most_figures=None):
-    """A random study from its configuration to its figures, and its tables held against the plain ones."""
+def go_through(seed, results, dpi=None, most_figures=None, claims=None):
+    """A random study from its configuration to its figures, and its tables held against the plain ones; with `claims`
+    it has the tables of those too, else by chance."""
     config, cells = random_study(seed, results)
+    config["claims"] = config["claims"] if claims is None else claims
     train_all(config, cells, seed)
     study = make_all(config, cells, dpi, most_figures, seed)
     known = [
@@ -29,6 +41,18 @@ def go_through(seed, results, dpi=None, most_figures=None):
     for name in made:
         make, keys = plain_tables.TABLES[name]
         plain.compare(study.curve(name), keys, make(known, asked))
+    if config["claims"]:
+        plain_analysis.compare(study.analysis, known)
+        labels = plain_table.labels_of(plain_table.read(study.curve("threshold_times")))
+        rotation = plain_table.read(study.analysis("rotation"))
+        plain_table.compare(study.claims("csv"), plain_table.rows_of(known, labels, asked["thresholds"], rotation))
+        plain_page.compare(study.claims("html"), plain_table.read(study.claims("csv")))
+
+
+def test_every_table_that_a_figure_draws_has_a_second_implementation():
+    known = {f"curves/{name}" for name in plain_tables.TABLES} | {f"analysis/{name}" for name in plain_analysis.KEYS}
+    assert {table for figure in FIGURES.values() for table in figure.tables} <= known
+    assert {f"curves/{name}" for name in (*TABLES, *MAPS)} | {f"analysis/{name}" for name in ANALYSES} <= known
 
 
 # every figure is drawn of some study; all of each by the long run
@@ -44,7 +68,7 @@ def test_many_random_studies_end_well_and_their_tables_hold_what_their_cells_hol
     failed = []
     for seed in range(STUDIES, STUDIES + MORE):
         try:
-            go_through(seed, tmp_path / str(seed))
+            go_through(seed, tmp_path / str(seed), claims=True)
         except Exception as error:  # the others are looked at, too
             failed.append(f"seed {seed}: {type(error).__name__}: {error}")
     assert not failed, "\n".join(failed)

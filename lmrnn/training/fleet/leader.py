@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from weakref import WeakValueDictionary
@@ -58,7 +59,8 @@ def lead(device: Device, listener: socket.socket, stop: StopRequest, request: di
         _Leader(device, door, host, stop).run()
     if host.error is not None:
         raise host.error
-    return str(host.status)
+    assert host.status is not None, "the leader's own cell has come to no end"
+    return host.status
 
 
 class _Leader:
@@ -87,7 +89,7 @@ class _Leader:
                 if not self.waiting:
                     return
                 time.sleep(_IDLE_SECONDS)
-        self.host.stop = self.stop.signal
+        self._told(self.host)
         for crew in self.crews.values():
             save(crew)
         for guest in self.waiting:
@@ -103,6 +105,12 @@ class _Leader:
             guest.failed(error)
             return False
         return True
+
+    def _told(self, guest: Guest) -> str | None:
+        """The signal at which a cell is to be saved: its own, or this process's, which is that of its own cell, too."""
+        if guest is self.host and self.stop.signal:
+            guest.stop = self.stop.signal
+        return guest.stop or self.stop.signal
 
     def _never_began(self, guest: Guest) -> None:
         if guest.stop:
@@ -234,7 +242,7 @@ class _Leader:
             checkpoint,
             say,
             guest.record,
-            stop=lambda: guest.stop or self.stop.signal,
+            stop=partial(self._told, guest),
             seconds=compute.checkpoint_seconds,
         )
         self.waiting.remove(guest)

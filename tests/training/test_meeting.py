@@ -1,6 +1,7 @@
 """Who trains: the processes of cells meet at a device, one leads, the others wait; whatever becomes of any of them."""
 
 import fcntl
+import io
 import os
 import random
 import shutil
@@ -15,8 +16,12 @@ import numpy as np
 import pytest
 
 from lmrnn.cli.exits import EXIT_INTERRUPTED
+from lmrnn.errors import Interrupted
+from lmrnn.training.fleet import leader, train
+from lmrnn.training.fleet.devices import Device
 from lmrnn.training.fleet.meeting import _address, _held
-from tests.training.node import SIGNALS, Node, leads, said, until
+from lmrnn.training.interruption import StopRequest
+from tests.training.node import ROOT, SIGNALS, Node, leads, said, until
 
 KILLS = int(os.environ.get("LMRNN_SOAK_KILLS", "3"))
 
@@ -89,6 +94,8 @@ def disturbed(node, kills, rng):
             ends.append(said(process))
             if process.returncode:
                 running.append(node.start(process.number))
+            else:
+                assert node.cells[process.number].path(node.study["results"]).exists()
     return ends, killed
 
 
@@ -133,6 +140,25 @@ def test_a_leader_that_is_told_to_stop_saves_all_and_another_one_goes_on(tmp_pat
     same_results(node, undisturbed, range(6))
     assert node.result(leader.number).provenance["restarts"] == 1
     assert node.left() == []
+
+
+def test_a_leader_that_is_told_to_stop_in_the_midst_of_an_evaluation_says_so_of_its_own_cell(tmp_path, monkeypatch):
+    """The signal comes after it was looked for, and before its cells are saved."""
+    node, stop = Node(tmp_path, seeds=1), StopRequest()
+
+    def turn(crew):
+        stop(signal.SIGTERM, None)
+        train.turn(crew)
+
+    monkeypatch.setattr(leader, "turn", turn)
+    request = {"spec": node.cells[0].spec, "compute": {**node.study["compute"], "log": {}}, "plugins": [], "masks": []}
+    request["results"] = node.study["results"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind("")
+        listener.listen()
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            leader.lead(Device("here"), listener, stop, request, io.StringIO())
+    assert node.cells[0].checkpoint(node.study["results"]).exists()
 
 
 def test_one_that_waits_and_is_told_to_stop_is_saved_alone(tmp_path, undisturbed):
@@ -226,6 +252,21 @@ def test_two_users_of_one_node_do_not_meet(tmp_path):
     assert sum("leads the cells" in each["log"] for each in found[:2]) == 1
     assert sum("leads the cells" in each["log"] for each in found[2:]) == 1
     assert ours.left() == []
+
+
+def test_cells_of_another_checkout_have_a_leader_of_their_own(tmp_path):
+    """It may be of another version, to which the same spec means something else."""
+    shutil.copytree(ROOT / "lmrnn", tmp_path / "other" / "lmrnn", ignore=shutil.ignore_patterns("__pycache__"))
+    node = Node(tmp_path / "node", seeds=1, training={"steps": 100_000, "evaluate_every": 1000})
+    ours = node.start(0)
+    until(lambda: leads(ours))
+    theirs = node.start(1, PYTHONSAFEPATH="1", PYTHONPATH=f"{tmp_path / 'other'}:{ROOT}")
+    until(lambda: leads(theirs))
+    assert leads(ours)
+    for process in (ours, theirs):
+        process.send_signal(signal.SIGTERM)
+    assert [said(process)["status"] for process in (ours, theirs)] == [EXIT_INTERRUPTED] * 2
+    assert node.left() == []
 
 
 def test_a_lock_is_given_back_with_its_file():

@@ -1,9 +1,10 @@
 """Who trains? The processes of several cells meet at a device of their node: one leads and trains all, the others wait.
 
-They meet in a folder of the user's own in the node's temporary folder. Whoever gets the device's lock leads; the system
-takes the lock back with the process, however it ends. The leader listens on a socket, at which the others hand in their
-cells; it tells each what belongs into its log, and how it ended. Whose leader is gone tries the lock again, and the
-next leader goes on from the checkpoints. None of this needs torch, nor anything else that is large.
+They meet in a folder of the user's own in the node's temporary folder, those of one installation of lmrnn. Whoever gets
+the device's lock leads; the system takes the lock back with the process, however it ends. The leader listens on a
+socket, at which the others hand in their cells; it tells each what belongs into its log, and how it ended. Whose leader
+is gone tries the lock again, and the next leader goes on from the checkpoints. None of this needs torch, nor anything
+else that is large.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import socket
 import stat
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import lmrnn
 from lmrnn.errors import Interrupted, ResourceError
 from lmrnn.files.removal import remove, remove_empty
 from lmrnn.training.fleet.devices import Device
@@ -29,6 +32,8 @@ from lmrnn.training.fleet.messages import Lost, outcome, receive, send
 from lmrnn.training.interruption import StopRequest, stop_requests
 
 _PAUSE_SECONDS = 0.05  # until the one that has just got the lock listens
+# Cells of another checkout or version of lmrnn have a leader of their own: this one may not know what they mean.
+_INSTALLATION = f"{zlib.crc32(f'{lmrnn.__version__} {lmrnn.__file__}'.encode('utf-8', 'surrogateescape')):08x}"
 
 Lead = Callable[[Device, socket.socket, StopRequest], str]
 
@@ -41,15 +46,16 @@ def meet(devices: list[Device], request: dict[str, Any], log: TextIO, lead: Lead
     or SIGUSR2, after its state was saved.
     """
     with stop_requests() as stop, _bell() as bell, _folder() as folder, _seat(folder, devices) as device:
+        place = f"{device.name}-{_INSTALLATION}"
         while True:
-            with _held(folder / f"{device.name}.lock") as leading:
+            with _held(folder / f"{place}.lock") as leading:
                 if leading:
-                    with _listening(folder, f"{device.name}.socket") as listener:
+                    with _listening(folder, f"{place}.socket") as listener:
                         return lead(device, listener, stop)
             if stop.signal:
                 raise Interrupted(f"{stop.signal} while nobody trained it: it goes on from where it was last saved")
             try:
-                with closing(_connected(folder, f"{device.name}.socket")) as leader:
+                with closing(_connected(folder, f"{place}.socket")) as leader:
                     return _wait(leader, request, log, stop, bell)
             except (Lost, ConnectionError, FileNotFoundError):
                 time.sleep(_PAUSE_SECONDS)

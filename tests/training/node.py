@@ -19,7 +19,7 @@ STUDY = {
     "test_trials": 3,
     "grid": [{"connectivity": ["full", {"kind": "local", "radius": [2]}], "tasks": [2], "trials_per_task": [8]}],
     "network": {"neurons": 25, "recurrent_noise": 0.05},
-    "training": {"batch_size": 6, "steps": 600, "evaluate_every": 200},
+    "training": {"batch_size": 6, "steps": 300, "evaluate_every": 100},
     "compute": {"fleet": True, "checkpoint_seconds": 0.1},
 }
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tempfile
 
 import pytest
 
@@ -35,8 +36,9 @@ def results_of(study, train=False):
 
 
 @pytest.mark.parametrize("fleet", ["off", "on"])
-def test_twice_the_test_trials_train_nothing_and_more_steps_are_those_alone_bit_for_bit(fleet, tmp_path):
+def test_twice_the_test_trials_train_nothing_and_more_steps_are_those_alone_bit_for_bit(fleet, tmp_path, monkeypatch):
     study, fresh = study_of(tmp_path / "study", fleet), study_of(tmp_path / "fresh", fleet, keep_end=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(study.temporary))  # cells meet there, and none of another test
     (first,) = results_of(study, train=True).values()
     before = study.trained()
     study.change(**LATER)

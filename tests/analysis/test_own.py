@@ -15,7 +15,7 @@ from lmrnn.steps import analyse_own, collect_cells
 from lmrnn.study.config import load_config, own_analyses
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
-from lmrnn.study.record import note_study
+from lmrnn.study.record import note_study, parts_of
 from lmrnn.training.run import run_cell
 from tests.studies import Study
 
@@ -145,6 +145,23 @@ def test_an_analysis_is_part_of_no_cell_and_is_asked_by_the_command_as_by_the_st
     assert f"{tmp_path}/asked.csv" in capsys.readouterr().out.splitlines()
     found = read_table(tmp_path / "asked.csv")
     assert (list(found["hash"]), list(found["count"])) == ([chosen.hash], [2])
+
+
+def test_what_a_study_asks_for_changes_with_the_content_of_a_file_alone(study, tmp_path):
+    (study.folder / "first.py").write_text(f"{HEAD}{DEF}    return []\n")
+    (study.folder / "other.py").write_text(f"{HEAD}{DEF.replace('asked', 'second')}    return []\n")
+
+    def parts(*files):
+        study.change(plugins=list(files))
+        return parts_of(load_config(study.config_file), [])
+
+    before = parts("first.py", "other.py")
+    (study.folder / "first.py").rename(study.folder / "moved.py")
+    assert parts("moved.py", "other.py") == before
+    (study.folder / "moved.py").write_text(f"{HEAD}{DEF}    return [{{}}]\n")
+    after = parts("moved.py", "other.py")
+    assert [name for name in before if before[name] != after[name]] == ["analysis_asked"]
+    study.change(plugins=[])
 
 
 def test_the_example_lesions_the_longest_synapses(study, tmp_path):

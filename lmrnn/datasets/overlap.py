@@ -9,7 +9,7 @@ from functools import cache
 from lmrnn.datasets.generation import Dataset, generate
 from lmrnn.datasets.spec import DatasetSpec
 from lmrnn.seeds import stream
-from lmrnn.tasks import Task, battery, draw, render
+from lmrnn.tasks import Task, draw, render
 
 _LOOKED_AT = 16  # trials of a task by which is seen whether it has noise: every trial of a task has it, or none
 
@@ -21,7 +21,7 @@ def seen_in_training(train: DatasetSpec, test: DatasetSpec) -> tuple[float, ...]
 
     Trials with noise differ always; those of the other tasks are generated and compared.
     """
-    names = Counter(task.name for task in battery(train.tasks) if not _noisy(task, train))
+    names = Counter(task.name for task in train.battery if not _noisy(task, train))
     found = {name: iter(_shares(train, test, name, count)) for name, count in names.items()}
     return tuple(next(found[name]) if name in found else 0.0 for name in test.tasks)
 

@@ -19,7 +19,7 @@ from lmrnn.curves.maps import near_in_synapses
 from lmrnn.networks import network_size
 from lmrnn.study.cells import canonical_json
 from lmrnn.study.grid import Cell
-from lmrnn.tasks import battery
+from lmrnn.tasks import battery_of
 
 # In the order in which they are to be read. The report sorts them by name, hence the numbers that `chapters` adds.
 CHAPTERS = ("Claims", "Curves", "Heat maps", "Networks", "Cells and provenance")
@@ -93,8 +93,8 @@ def _on_a_sheet(cells: Sequence[Cell]) -> bool:
 
 
 def _turning_tasks(cells: Sequence[Cell]) -> bool:
-    batteries = {cell.tasks: cell.spec["tasks"] for cell in cells}
-    return any(task.seq_sign and not task.int_sign for tasks in batteries.values() for task in battery(tasks))
+    batteries = {cell.tasks: cell.spec for cell in cells}
+    return any(task.seq_sign and not task.int_sign for spec in batteries.values() for task in battery_of(spec))
 
 
 @dataclass(frozen=True)

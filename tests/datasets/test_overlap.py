@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lmrnn import plugins
 from lmrnn.datasets import DatasetSpec, generate, overlap
 from lmrnn.files.tables import read_table
 from lmrnn.steps import collect_cells
@@ -32,6 +33,21 @@ def test_the_share_is_that_of_comparing_every_pair(definition, dt):
     assert found == pytest.approx(compared(train, test))
     assert found[0] > 0.3
     assert found[1] == 0
+
+
+def test_noise_timing_and_own_tasks_are_those_of_the_datasets(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text('from lmrnn.tasks import own_task\nown_task("late", like="go", periods={"delay": 400})(None)\n')
+    own = (("late", plugins.load(file).sha256),)
+    for change in ({"noise": 0.0}, {"timing": (("stimulus", (200,)),), "noise": 0.0}, {"noise_where": "throughout"}):
+        train, test = (
+            DatasetSpec("corrected", 100, ("go", "late", "dm1"), n, split, 0, own, **change)
+            for n, split in ((100, "train"), (30, "test"))
+        )
+        found = overlap.seen_in_training(train, test)
+        assert found == pytest.approx(compared(train, test))
+        assert (found[2] > 0) == ("noise" in change)
+        assert (max(found) > 0) == ("noise" in change)
 
 
 def test_with_a_thousand_trials_every_trial_of_a_task_without_noise_was_trained_on():

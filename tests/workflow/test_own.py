@@ -26,6 +26,19 @@ def test_a_changed_plugin_or_mask_trains_its_cells_and_no_others(tmp_path):
     assert study.planned("--until", "train_cell") == {"generate_dataset": 3, "train_cell": 2}
 
 
+def test_a_study_of_an_own_task_and_mask_without_noise_ends_with_its_figures_and_claims(tmp_path):
+    study = Study(tmp_path / "study")
+    (study.folder / "mine.py").write_text(TASK)
+    np.save(study.folder / "own.npy", np.eye(25))
+    networks = [{"kind": "file", "path": "own.npy"}, {"kind": "local", "radius": 2}, "full"]
+    grid = {"connectivity": networks, "tasks": [["late", "dm1"]], "trials_per_task": [40], "noise": [0]}
+    study.change(plugins=["mine.py"], grid=grid, claims=True)
+    study.finish()
+    shares = read_table(study.results / "tiny/cells.csv")["test_in_training"]
+    assert (shares > 0.3).all()  # both tasks have few distinct trials
+    assert (study.results / "tiny/figures/training_speed.png").exists()
+
+
 ASKED = """from lmrnn.analysis.own import own_analysis
 @own_analysis("asked")
 def asked(cell):

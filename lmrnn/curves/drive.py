@@ -14,6 +14,7 @@ import pandas as pd
 
 from lmrnn.curves.comparison import CONNECTIVITY, FIRST_AXES
 from lmrnn.curves.statistics import mean_interval
+from lmrnn.study.since import with_defaults
 from lmrnn.training.rates import IN_DEGREE
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def _with_drive(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
     """
     first = sweep.runs.drop_duplicates("panel_id")
     shared = first.set_index("panel_id")
-    training = {panel: sweep.results[cell].spec["training"] for cell, panel in first["panel_id"].items()}
+    training = {panel: with_defaults(sweep.results[cell].spec["training"]) for cell, panel in first["panel_id"].items()}
     degree = np.sqrt(areas["synapses"] * areas["density"])  # synapses / neurons, also of a matched network
-    factors = [training[panel].get("recurrent_rate", 1.0) for panel in areas["panel_id"]]
+    factors = [training[panel]["recurrent_rate"] for panel in areas["panel_id"]]
     moved = [
         training[panel]["reference_degree"] if factor == IN_DEGREE else factor * mean
         for panel, factor, mean in zip(areas["panel_id"], factors, degree, strict=True)

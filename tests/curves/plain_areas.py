@@ -104,7 +104,7 @@ def drive(cells, asked):
             values = [area(cell, budget) for cell in spanning]
             low, high = interval(values, mean, asked["bootstrap"])
             first, degree = spanning[0], spanning[0]["synapses"] / spanning[0]["neurons"]
-            reference = first["panel"]["training"].get("reference_degree")
+            reference = first["panel"]["training"].get("reference_degree", 21.0)
             words = {name: value for name, value in lead(first).items() if name not in ("panel_id", "any_size_id")}
             rows[drive_id, network, budget, *pair] = {
                 **words,

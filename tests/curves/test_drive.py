@@ -63,7 +63,8 @@ def test_one_seed_is_chosen_on_itself_and_other_settings_are_other_panels():
 
 def test_the_drive_is_rate_times_recurrent_rate_times_in_degree():
     cells = rated(LOCAL3, {(0.004, 1.0): (0.5, 0.7), (0.004, 0.25): (0.3, 0.3)})
-    cells += [cell(LOCAL3, [0.1, 0.9], learning_rate=0.002, recurrent_rate="in_degree", reference_degree=21.0)]
+    cells += [cell(LOCAL3, [0.1, 0.9], learning_rate=0.002, recurrent_rate="in_degree")]  # of 21 neurons, by default
+    cells += [cell(LOCAL3, [0.1, 0.9], learning_rate=0.001, recurrent_rate="in_degree", reference_degree=40.0)]
     cells += rated(FULL, {(0.002, 1.0): (0.5,)})
     table = curves.compute(table_of(cells), cells, (0.5,))["drive"]
     rows = table.set_index(["connectivity", "learning_rate", "recurrent_rate"])
@@ -73,4 +74,5 @@ def test_the_drive_is_rate_times_recurrent_rate_times_in_degree():
     assert local.loc[(0.004, 1.0), "drive"] == pytest.approx(0.004 * 5480 / 256)  # 5,480 synapses on 256 neurons
     assert local.loc[(0.004, 0.25), "drive"] == pytest.approx(0.001 * 5480 / 256)
     assert local.loc[(0.002, "in_degree"), "drive"] == pytest.approx(0.002 * 21)
+    assert local.loc[(0.001, "in_degree"), "drive"] == pytest.approx(0.001 * 40)
     assert local.loc[(0.004, 1.0), ["area", "low", "high", "seeds"]].tolist() == pytest.approx([0.35, 0.3, 0.4, 2])

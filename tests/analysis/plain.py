@@ -310,11 +310,11 @@ def alike(shown, value, tolerance):
 
 
 def within(shown, spread):
-    """Whether rounding may make a value of it: between those of shaken networks, or as far again outside."""
+    """Whether rounding may make a value of it: between those of shaken networks, or at most four times as far apart."""
     if any(alike(shown, value, 1e-4) for value in spread):
         return True
     numbers = [value for value in spread if isinstance(value, (int, float)) and not math.isnan(value)]
     if not numbers or shown == "":
         return False
     low, high = min(numbers), max(numbers)
-    return low - (high - low) <= float(shown) <= high + (high - low)
+    return low - 4 * (high - low) <= float(shown) <= high + 4 * (high - low)

@@ -206,6 +206,15 @@ def test_of_each_kind_the_networks_trained_longest_are_analysed():
     assert all(name.endswith("steps") for name in panels.values())
 
 
+def test_the_largest_padded_data_size_is_looked_into_where_larger_ones_are_streamed():
+    cells = []
+    for size, layout, top in ((8, "padded", 0.9), (32, "padded", 0.5), (128, "stream", 0.7)):
+        one = trained_like(FULL, 50, 0, top=top)
+        one.spec.update(trials_per_task=size, training={**one.spec["training"], "layout": layout})
+        cells.append(one)
+    assert choose_networks(table_of(cells), cells)["cell"].tolist() == [1]
+
+
 def test_a_study_is_analysed_at_each_kinds_best_network(tmp_path):
     cells = [trained_like(LOCAL3, 50, seed, top=0.9) for seed in range(2)]
     cells += [trained_like(kind, 50, 0) for kind in (LOCAL5, AUTAPSE, FULL)]

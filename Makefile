@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SCAN := $(VENV)/.scan
 CORES ?= all
-REPORT ?= results/report.html
+REPORT ?= results/report$(if $(CONFIG),-$(notdir $(basename $(CONFIG)))).html
 # One thread in each process: cells run side by side, and threads that wait for each other cost more than they give.
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
@@ -24,8 +24,9 @@ sweep: setup  ## train the default study and draw its curves
 replication: setup  ## the paper's claims, on this machine
 	$(BIN)/snakemake --cores $(CORES) --configfile config/replication.yaml
 
-report: setup  ## one HTML file with claims, figures, tables and provenance; CONFIG=... for another study
+report: setup  ## results/report.html: claims, figures, tables and provenance in one file; CONFIG=FILE for another study
 	$(BIN)/snakemake --report $(REPORT) $(if $(CONFIG),--configfile $(CONFIG))
+	@echo "the report: $(REPORT)"
 
 test: setup $(SCAN)  ## the test suite, at most ten minutes
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -62,9 +63,11 @@ setup: $(READY)  ## the environment in .venv, kept as long as nothing that it is
 PLUGIN := snakemake-executor-plugin-submitit
 
 $(READY): pyproject.toml $(PLUGIN)/pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/networks/csrc/*)
+	@echo "installing into $(VENV): a few minutes, 2 GB, more with CUDA"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./$(PLUGIN) -e '.[dev]'
 	touch $@
+	@echo "ready: source $(VENV)/bin/activate"
 
 $(SCAN): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[scan]'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from lmrnn.study.layout import Layout
 from lmrnn.study.record import read_study
 
 _SHOWN = 10
+_KEY_OF_STUDY = re.compile(r"""\b(study|grid)["']?\s*:""")
 
 
 def unasked_files(results: Path | str, studies: Iterable[Sequence[Cell]]) -> list[Path]:
@@ -53,7 +55,8 @@ class Asked:
             if not instead or path != layout.study(instead).file:
                 asked._add(path, lambda path: _of_record(layout, path))
         beside = Path(config or DEFAULT_CONFIG).parent
-        for path in sorted({*([Path(config)] if config else []), *beside.glob("*.yaml"), *beside.glob("*.yml")}):
+        others = {path for end in ("yaml", "yml") for path in beside.glob(f"*.{end}") if _may_be_a_study(path)}
+        for path in sorted({*([Path(config)] if config else []), *others}):
             asked._add(path, lambda path: _files(layout, cells_of(load_config(path))))
         return asked
 
@@ -92,6 +95,14 @@ class Asked:
         return "\n".join(
             [*self.doubts(), f"{len(files)} files that none of {self.names} asks for (`lmrnn prune`):", *shown]
         )
+
+
+def _may_be_a_study(path: Path) -> bool:
+    """Whether a YAML file has one of the keys that studies have, or cannot be read; others' files have neither."""
+    try:
+        return bool(_KEY_OF_STUDY.search(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError):
+        return True
 
 
 def _of_record(layout: Layout, path: Path) -> set[Path]:

@@ -119,7 +119,7 @@ def parse(name: str, own: Mapping[str, str] | None = None) -> Task:
         hint = f"nearest names: {', '.join(near)}" if near else f"base tasks: {', '.join(BASES)}"
         raise TaskNameError(
             f"no task is named {name!r}; {hint}. A name is base[int(l|r)][seq(l|r)], int only on bases with a delay; "
-            "`lmrnn tasks` lists all"
+            "`lmrnn tasks` lists all; a task of your own needs the configuration that names its file (--config)"
         )
     base, integrate, sequence = found.groups()
     return Task(canonical, base, BASES[base].family, _SIGN[integrate], _SIGN[sequence])

@@ -34,9 +34,9 @@ def test_files_of_old_names_are_asked_for(folder, capsys):
     assert left() == 2
 
 
-@pytest.mark.parametrize("text", ["grid: [", "some: other program\n", "study: half\ngrid: {seed: [010]}\n"])
-def test_a_foreign_or_half_edited_file_beside_the_config_is_named_and_keeps_everything(folder, capsys, text):
-    (folder / "other.yaml").write_text(text)
+@pytest.mark.parametrize("text", ["grid: [", '{"grid" : 3', "study: half\ngrid: {seed: [010]}\n", "\xff"])
+def test_a_half_edited_or_unreadable_file_beside_the_config_is_named_and_keeps_everything(folder, capsys, text):
+    (folder / "other.yaml").write_text(text, encoding="latin-1")
     cli(["prune", "--config", "mine.yaml"])
     assert "not known what it asks for: other.yaml" in capsys.readouterr().out
     with pytest.raises(SystemExit):
@@ -45,6 +45,15 @@ def test_a_foreign_or_half_edited_file_beside_the_config_is_named_and_keeps_ever
     cli(["cells", "--config", "mine.yaml"])
     cli(["status", "--config", "mine.yaml"])
     assert "not known what it asks for: other.yaml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["some: other program\n", "a: !!python/name:of.another\n", "- [", "plugin_studying: 1"])
+def test_a_file_of_another_program_beside_the_config_asks_for_nothing(folder, capsys, text):
+    (folder / ".other.yml").write_text(text)
+    cli(["status", "--config", "mine.yaml"])
+    assert "other.yml" not in capsys.readouterr().out
+    cli(["prune", "--config", "mine.yaml", "--yes"])
+    assert left() == 2
 
 
 def ran(config):

@@ -173,8 +173,8 @@ def find(sort: str, name: str, sha256: str) -> Any:
     places = ", ".join(remembered()) or "none"
     raise ConfigError(
         f"{name} is one of the {sort} of a file with sha256 {sha256[:12]}..., which is not here (known: {places}); "
-        "it was changed or moved: give the configuration that names it (plugins), in Python lmrnn.plugins.load(file), or "
-        "bring the file back as it was"
+        "it was changed or moved: give the configuration that names it (plugins), in Python "
+        "lmrnn.plugins.load(file), or bring the file back as it was"
     )
 
 

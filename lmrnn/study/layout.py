@@ -68,6 +68,10 @@ class Study:
         """Log of one of the study's own rules."""
         return self.folder.parent / "logs" / self.folder.name / f"{rule}.log"
 
+    def logs(self) -> list[Path]:
+        """The logs of its own rules that there are, sorted."""
+        return sorted(self.log("*").parent.glob("*.log"))
+
     def benchmark(self, rule: str) -> Path:
         """Snakemake's measure of one of the study's own rules."""
         return self.folder.parent / "benchmarks" / self.folder.name / f"{rule}.tsv"

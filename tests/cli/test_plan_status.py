@@ -9,10 +9,12 @@ import pytest
 from snakemake_executor_plugin_submitit.ledger import Ledger
 
 from lmrnn.cli.cell_states import Reader, pace
+from lmrnn.cli.exits import logged
 from lmrnn.cli.main import main
 from lmrnn.cli.plan import Cost, cell_seconds, describe, duration, makespan, plan
 from lmrnn.cli.prune import unasked_files
 from lmrnn.cli.status import failures, legend, table
+from lmrnn.errors import ConfigError
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
@@ -215,6 +217,19 @@ def test_status_after_a_real_run_names_what_nobody_asks_for(tmp_path, monkeypatc
     assert "2 files that none of" in shown
     config = validate_config(study.config)
     assert len(unasked_files(study.results, [cells_of({**config, "results": str(study.results)})])) == 2
+
+
+def test_a_step_of_the_workflow_that_failed_here_is_named_with_its_reason_until_it_succeeds(sweep):
+    config, cells = sweep
+    log = Layout(config["results"]).study(config["study"]).log("collect_cells")
+    log.parent.mkdir(parents=True)
+    with pytest.raises(SystemExit), logged(log):
+        raise ConfigError("no task is named 'memory'")
+    (found,) = Reader(config["results"]).other_failures(cells, config["study"])
+    assert (found.name, found.reason, found.log) == ("collect_cells", "error: no task is named 'memory'", str(log))
+    with logged(log):
+        pass
+    assert not Reader(config["results"]).other_failures(cells, config["study"])
 
 
 def test_a_damaged_cell_is_no_finished_cell(sweep, tmp_path):

@@ -47,7 +47,7 @@ def test_a_half_edited_or_unreadable_file_beside_the_config_is_named_and_keeps_e
     assert "not known what it asks for: other.yaml" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["some: other program\n", "a: !!python/name:of.another\n", "- [", "plugin_studying: 1"])
+@pytest.mark.parametrize("text", ["some: other program\n", "a: !!python/name:of.another\n", "- [", "studying: 1"])
 def test_a_file_of_another_program_beside_the_config_asks_for_nothing(folder, capsys, text):
     (folder / ".other.yml").write_text(text)
     cli(["status", "--config", "mine.yaml"])

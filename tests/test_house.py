@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "matplotlib": {"figures"},
     "h5py": {"files", "datasets", "study", "training"},
     "torch": {"networks", "datasets", "training", "analysis", "science"},
-    "scipy": {"curves", "claims", "science"},
+    "scipy": {"curves", "analysis", "claims", "science"},
     "gymnasium": {"science"},
     "triton": {"training"},
 }

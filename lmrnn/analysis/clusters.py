@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from lmrnn.seeds import stream
 
@@ -65,7 +66,7 @@ def _spread_starts(points: Floats, k: int, rng: np.random.Generator) -> Floats:
     """Starting means, k of them, each drawn with probability proportional to its squared distance from those before."""
     means = points[[rng.integers(len(points))]]
     for _ in range(k - 1):
-        near = _squared_distances(points, means).min(axis=1)
+        near = cdist(points, means, "sqeuclidean").min(axis=1)
         total = near.sum()
         chosen = rng.choice(len(points), p=near / total) if total > 0 else rng.integers(len(points))
         means = np.vstack([means, points[chosen]])
@@ -76,7 +77,7 @@ def _lloyd(points: Floats, means: Floats) -> tuple[Integers, float]:
     """Labels and sum of squared distances after alternating assignment and averaging until nothing changes."""
     labels = np.full(len(points), -1)
     while True:
-        distances = _squared_distances(points, means)
+        distances = cdist(points, means, "sqeuclidean")
         nearest = distances.argmin(axis=1)
         if (nearest == labels).all():
             return labels, float(distances.min(axis=1).sum())
@@ -84,11 +85,6 @@ def _lloyd(points: Floats, means: Floats) -> tuple[Integers, float]:
         member = np.eye(len(means))[labels].T  # (k, n)
         size = member.sum(axis=1, keepdims=True)
         means = np.where(size > 0, member @ points / np.maximum(size, 1), means)
-
-
-def _squared_distances(points: Floats, others: Floats) -> Floats:
-    square = (points**2).sum(axis=1)[:, None] - 2 * points @ others.T + (others**2).sum(axis=1)
-    return np.maximum(square, 0)
 
 
 def silhouette(points: Floats, labels: Integers) -> float:
@@ -99,7 +95,7 @@ def silhouette(points: Floats, labels: Integers) -> float:
     names, place = np.unique(labels, return_inverse=True)
     if len(names) < 2:
         return float("nan")
-    distance = np.sqrt(_squared_distances(points, points))
+    distance = cdist(points, points)
     member = np.eye(len(names))[place]  # (n, k)
     size = member.sum(axis=0)
     total = distance @ member  # (n, k) sum of distances to each cluster

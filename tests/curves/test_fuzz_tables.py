@@ -47,7 +47,7 @@ CHANGES = {
     "noise": lambda c, rng: rng.bytes(300),
     "lines of Windows": lambda c, rng: c.replace(b"\n", b"\r\n"),
     "a mark of UTF-8": lambda c, rng: b"\xef\xbb\xbf" + c,
-    "UTF-16": lambda c, rng: c.decode().encode("utf-16"),
+    "UTF-16": lambda c, rng: c.decode("latin-1").encode("utf-16"),
     "a picture": lambda c, rng: b"\x89PNG\r\n\x1a\n" + rng.bytes(100),
     "twice": lambda c, rng: c + c,
     "capitals": lambda c, rng: c.swapcase(),

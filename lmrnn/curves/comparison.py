@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmrnn.curves.identity import identity, panel_settings, told_apart, without
+from lmrnn.curves.identity import identity, panel_settings, told_apart, without, without_digests
 from lmrnn.tasks import battery_of
 from lmrnn.tasks.observer import ideal_accuracy
 
@@ -58,7 +58,8 @@ def prepare(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
     families = [without(panel, "trials_per_task") for panel in panels]
     runs["learning_rate"] = [result.spec["training"]["learning_rate"] for result in results]
     runs["network_neurons"] = [result.spec["network"]["neurons"] for result in results]
-    runs["connectivity"] = told_apart(list(runs["connectivity"].astype(str)), connectivities)
+    labels = without_digests(list(runs["connectivity"].astype(str)), connectivities)
+    runs["connectivity"] = told_apart(labels, connectivities)
     batteries = _battery_texts(runs["tasks"])
     axes = _varying_axes(runs)
     names = _panel_names(runs, axes, ["tasks", "trials_per_task"], batteries)
@@ -96,7 +97,14 @@ def _panel_names(runs: pd.DataFrame, axes: list[str], always: list[str], batteri
         if count > groups or axis in always:
             named, groups = [*named, axis], count
     shown = [axis for axis in FIRST_AXES if axis in {*named, *always}] + [a for a in named if a not in FIRST_AXES]
-    return [", ".join(_axis_text(axis, run[axis], batteries) for axis in shown) for _, run in runs.iterrows()]
+    # a setting that a cell does not have (an axis of another block of the grid) is not named
+    texts = [[_axis_text(axis, run[axis], batteries) for axis in shown if not _missing(run[axis])]
+             for _, run in runs.iterrows()]  # fmt: skip
+    return [", ".join(one) for one in texts]
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _axis_text(axis: str, value: Any, batteries: Mapping[str, str]) -> str:

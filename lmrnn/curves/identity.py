@@ -7,13 +7,16 @@ afterwards: whatever differs within a study has another label, and no label is e
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from lmrnn.networks.keys import digest
 from lmrnn.study.cells import canonical_json
 
 # in which cells of one panel may differ: what is compared, and the seeds over which is averaged
 _COMPARED = ("connectivity", "seed", "data_seed", "version")
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def identity(value: object) -> str:
@@ -45,6 +48,22 @@ def told_apart(labels: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> 
     ]
 
 
+def without_digests(labels: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Labels without the digests of files, except where different settings would share what is left."""
+    short = [_without_digests(label, own) for label, own in zip(labels, settings, strict=True)]
+    meant: dict[str, set[str]] = {}
+    for label, own in zip(short, settings, strict=True):
+        meant.setdefault(label, set()).add(identity(own))
+    return [one if len(meant[one]) == 1 else label for one, label in zip(short, labels, strict=True)]
+
+
+def _without_digests(label: str, settings: Mapping[str, Any]) -> str:
+    for value in settings.values():
+        if isinstance(value, str) and _DIGEST.fullmatch(value):
+            label = label.replace(f"-{digest(value)}", "")
+    return label
+
+
 def _flat(settings: Mapping[str, Any], section: str = "") -> dict[str, str]:
     """Settings by their dotted names, each as canonical JSON."""
     flat: dict[str, str] = {}
@@ -63,8 +82,9 @@ def _differing(own: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> s
     for key in dict.fromkeys(key for other in others for key in other):
         values = list(dict.fromkeys(other.get(key, "") for other in others))
         if len(values) > 1:
-            value = own.get(key, "")
-            words.append(f"{key.split('.')[-1]} {brief_texts(values)[values.index(value)] or 'none'}")
+            word = brief_texts(values)[values.index(own.get(key, ""))]
+            nothing = word == "null" and not {"", "none"} & set(values)  # else told apart from what is not there at all
+            words.append(f"{key.split('.')[-1]} {'none' if nothing else word or 'none'}")
     return ", ".join(words)
 
 

@@ -23,12 +23,14 @@ from lmrnn.figures.style import (
     styles_of,
     title,
 )
-from lmrnn.figures.text import describe, error_bars, in_lines, percent, seeds_text, short_number
+from lmrnn.figures.text import describe, error_bars, in_lines, one_rate, percent, seeds_text, short_number
 
 _RATE_NOTE = (
     "each connectivity at its best learning rate (in the legend; * = smallest or largest tried): "
     "highest final validation accuracy"
 )
+_ONE_RATE = "one learning rate tried"
+_FEW_PANELS = 6  # up to which a figure also has room for networks that have no other beside them
 _ALIKE = 0.01  # relative difference up to which numbers of trials per step count as equal
 _X_LABELS = {"step": "training steps", "trials": "trials seen", "training_seconds": "training time (s)"}
 _EARLY = 0.25  # share of the training in which all networks rise steeply, and which an axis need not show
@@ -38,12 +40,13 @@ def training_speed(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_
     """Accuracy against training steps, trials seen and training seconds, the largest data size; a row for each panel.
 
     Where every step sees the same number of trials, a panel of trials would be that of steps once more: its axis then
-    lies above that panel instead. A panel of a single network is left out where others compare several.
+    lies above that panel instead. Of many panels, those of a single network are left out where others compare several.
     """
     shown = largest_size(table)
     several = shown.groupby("panel_id")["connectivity_id"].transform("nunique") > 1
-    alone = shown.loc[~several, "panel"].unique() if several.any() else []
-    shown = shown[several] if several.any() else shown
+    cut = several.any() and shown["panel_id"].nunique() > _FEW_PANELS
+    alone = shown.loc[~several, "panel"].unique() if cut else []
+    shown = shown[several] if cut else shown
     panels = list(shown.groupby("panel_id", sort=False))
     each = {panel: _trials_per_step(part) for panel, part in panels}
     labels = {x: label for x, label in _X_LABELS.items() if x != "trials" or np.isnan(list(each.values())).any()}
@@ -62,7 +65,8 @@ def training_speed(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_
             if "trials" not in labels:
                 _trials_above(line[0], each[panel])
         left_out = f"\nof a single network, in the table only: {'; '.join(alone)}" if len(alone) else ""
-        note(figure, f"mean over {seeds_text(shown)}; {SEEDS_NOTE}; diverged: 0\n{_RATE_NOTE}{left_out}")
+        rate = _ONE_RATE if one_rate(shown) else _RATE_NOTE
+        note(figure, f"mean over {seeds_text(shown)}; {SEEDS_NOTE}; diverged: 0\n{rate}{left_out}")
 
 
 def _focus(part: pd.DataFrame, accuracy: str) -> tuple[float, float]:
@@ -115,14 +119,14 @@ def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe
     table = table[several] if several.any() else table
     families = list(table.groupby("family_id", sort=False))
     styles = styles_of(table, palette)
+    rate = _ONE_RATE if one_rate(table) else "each point at its best learning rate (highest final validation accuracy)"
     with new_figure(WIDTH * 0.75, 2.4 * len(families) + 0.35, stem) as figure:
         for axes, (_, part) in zip(figure.subplots(len(families), 1, squeeze=False)[:, 0], families, strict=True):
             _draw_efficiency(axes, part, styles)
             title(axes, str(part["family"].iloc[0]), 60)
         note(
             figure,
-            f"mean over {seeds_text(table)}; {SEEDS_NOTE}\na diverged cell counts as 0; "
-            "each point at its best learning rate (highest final validation accuracy)",
+            f"mean over {seeds_text(table)}; {SEEDS_NOTE}\na diverged cell counts as 0; {rate}",
         )
 
 

@@ -19,6 +19,7 @@ from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from lmrnn.figures.text import short_number
@@ -158,8 +159,22 @@ def new_figure(
 
 
 def note(figure: Figure, text: str) -> None:
-    """Write under a figure, in a few lines, what its reader must know."""
-    figure.supxlabel(text, fontsize=7, x=0.01, ha="left", color="0.25")
+    """Write under a figure what its reader must know, each line wrapped where the page ends."""
+    written = figure.supxlabel("", fontsize=7, x=0.01, ha="left", color="0.25")
+    width = 0.98 * figure.bbox.width
+    lines = []
+    for one in text.split("\n"):
+        size = min(len(one), int(30 * figure.get_figwidth()))  # more never fit in an inch
+        while size > 10 and _widest(written, textwrap.wrap(one, size)) > width:
+            size -= 1
+        lines += textwrap.wrap(one, max(size, 1))
+    written.set_text("\n".join(lines))
+
+
+def _widest(text: Text, lines: list[str]) -> float:
+    """Pixels that the longest of some lines takes."""
+    text.set_text("\n".join(lines))
+    return float(text.get_window_extent().width)
 
 
 def title(axes: Axes, text: str, width: int = 90) -> None:

@@ -29,6 +29,11 @@ def seeds_text(table: pd.DataFrame) -> str:
     return (f"{low}" if low == high else f"{low} to {high}") + (" seed" if high == 1 else " seeds")
 
 
+def one_rate(table: pd.DataFrame) -> bool:
+    """Whether no connectivity of a table (column at_edge) had more than one learning rate to choose from."""
+    return bool((table["at_edge"] == "only").all())
+
+
 def in_lines(label: str, width: int = _LABEL) -> str:
     """A connectivity's label, which may have a hundred characters, in as many lines as it needs beside a figure."""
     return "\n".join(textwrap.wrap(label, width)) if len(label) > width else label

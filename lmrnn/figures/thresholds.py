@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from lmrnn.curves.comparison import largest_size
 from lmrnn.curves.identity import number_texts
@@ -23,11 +24,13 @@ from lmrnn.figures.style import (
     style_of,
     styles_of,
 )
-from lmrnn.figures.text import error_bars, seeds_text
+from lmrnn.figures.text import error_bars, one_rate, percent, seeds_text
 
 _UNIT_LABELS = {"steps": "training steps", "trials": "trials seen", "seconds": "training time (s)"}
 # kinds that share their density with another are drawn a little aside
 _ASIDE = {"random": 1.2, "small_world": 1.4, "full_matched": 0.8}
+_TICK_INCHES = 0.3  # a label of three digits and some space
+_FEW_DENSITIES = 6
 _NEAR = 0.45  # decades of density within which remarks would touch, so that every second one stands below
 
 
@@ -38,12 +41,17 @@ def steps_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "ok
     """
     shown = largest_size(table)
     shown = shown[shown["unit"] != "trials"]
+    rate = (
+        "one learning rate tried"
+        if one_rate(shown)
+        else "each point at the learning rate of the fewest (restricted mean) steps to that threshold on validation "
+        "trials; ring: smallest or largest\nrate tried"
+    )
     reason = (
         f"median over {seeds_text(shown)}; {SEEDS_NOTE}; k/n: k of n seeds get there\n"
         "△: at most half of the seeds get there, drawn where their training ends; half filled: some seed is there "
         "before the\nfirst evaluation after the start, so that its time is interpolated; ▽: before the first step\n"
-        "each point at the learning rate of the fewest (restricted mean) steps to that threshold on validation trials; "
-        "ring: smallest or largest\nrate tried; random and matched networks are drawn a little aside"
+        f"{rate}; random and matched networks are drawn a little aside"
     )
     rows = [
         (
@@ -91,8 +99,11 @@ def _density_figure(rows: list[tuple[str, str, pd.DataFrame]], reason: str, stem
         for line, (name, y_label, part) in zip(panels, rows, strict=True):
             bounds = _bounds(part)
             line[0].set(xscale="log", yscale="log", ylim=bounds, xlim=_densities(everything))
+            ticks = _density_ticks(everything, WIDTH / len(thresholds))
             for axes, threshold, text in zip(line, thresholds, number_texts(thresholds), strict=True):
                 _draw_density(axes, part[part["threshold"] == threshold], styles, bounds)
+                axes.set_xticks(ticks, [percent(tick / 100)[:-1] for tick in ticks])
+                axes.xaxis.set_minor_formatter(NullFormatter())
                 if name:
                     axes.set_title(f"\nto {text}", loc="left")  # the line above is for the panel's name
             above = line[0].annotate(name, (0, 1), (0, 15), xycoords="axes fraction", textcoords="offset points")
@@ -109,6 +120,23 @@ def _densities(table: pd.DataFrame) -> tuple[float, float]:
     """Limits of the x axis, in percent, around all densities, those drawn aside included."""
     share = 100 * table["density"]
     return 0.5 * float(share.min()), 1.8 * float(share.max())
+
+
+def _density_ticks(table: pd.DataFrame, inches: float) -> list[float]:
+    """Where the x axis is labelled, in percent: at the densities drawn where those are few and their labels apart, else
+    at powers of ten, divided as far as at least two of them need.
+    """
+    low, high = _densities(table)
+    own = sorted({100 * share for share in table["density"]})
+    apart = _TICK_INCHES / (inches - 0.5) * np.log10(high / low)
+    if len(own) <= _FEW_DENSITIES and (np.diff(np.log10(own)) > apart).all():
+        return own
+    powers = [10.0**power for power in range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)]
+    for parts in ((1,), (1, 2, 5), (1, 2, 3, 5, 7)):
+        ticks = [power * part for power in powers for part in parts if low <= power * part <= min(high, 100)]
+        if len(ticks) > 1:
+            break
+    return ticks
 
 
 def _bounds(part: pd.DataFrame) -> tuple[float, float]:
@@ -137,7 +165,6 @@ def _draw_density(axes: Axes, part: pd.DataFrame, styles: dict[str, Style], boun
                 xytext=(0, -5 if below else 5), textcoords="offset points", va="top" if below else "bottom",
             )  # fmt: skip
             last = np.log10(row["percent"])
-    plain_log_ticks(axes.xaxis)
 
 
 def _draw_point(axes: Axes, row: pd.Series, style: Style) -> None:
@@ -165,7 +192,8 @@ def _kind_legend(figure: Figure, table: pd.DataFrame, palette: str) -> None:
         style = style_of(kind, 3.0 if kind == "local" else float("nan"), palette)
         name = "local (darker: larger radius)" if kind == "local" else kind.replace("_", " ")
         handles.append(Line2D([], [], color=style.colour, marker=style.marker, linestyle="", label=name))
-    open_marks = {"not reached": ("^", 5, "0.3"), "at most this": ("v", 5, "0.3"), "edge of rates": ("o", 8, "0.55")}
+    open_marks = {"not reached": ("^", 5, "0.3"), "at most this": ("v", 5, "0.3")}
+    open_marks |= {} if one_rate(table) else {"edge of rates": ("o", 8, "0.55")}
     for name, (marker, size, colour) in open_marks.items():
         handles.append(
             Line2D(

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.text import Annotation
 
 from lmrnn.errors import ConfigError
 from lmrnn.figures.style import WIDTH, new_figure
@@ -15,6 +17,8 @@ from lmrnn.seeds import stream
 from lmrnn.tasks import CLASSES, Task, Trials, parse, sample
 
 _GROUPS = {"fixation": (0, 1), "ring 1": (1, 17), "ring 2": (17, 33)}  # channels of the observation
+_GAP = 0.04  # inches between names of periods
+_LINE = 10  # points from a line of names to the next
 _FIXATE = -3  # where "fixate" is drawn, below the positions on the ring
 
 
@@ -51,11 +55,12 @@ def draw_one(trials: Trials, trial: int, stem: Path | str, formats: tuple[str, .
         for axes in panels:
             for period in trials.periods(trial)[1:]:
                 axes.axvline(dt * period.start, color="0.5", linewidth=0.6)
-        _name_periods(panels[0], trials, trial)
+        names = _name_periods(panels[0], trials, trial)
         panels[3].set_xlabel("time (ms)")
         figure.colorbar(image, ax=list(panels[:3]), label="input", shrink=0.7, aspect=30, extend="max")
         title = f"{trials.task.name} ({trials.definition}), dt = {dt} ms"
         figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, weight="bold")
+        _stagger(figure, names)
 
 
 def _draw_channels(axes: Axes, name: str, values: np.ndarray, end: float, norm: TwoSlopeNorm) -> AxesImage:
@@ -81,12 +86,27 @@ def _draw_target(axes: Axes, labels: np.ndarray, end: float) -> None:
     axes.set_ylabel("right\nanswer", rotation=0, ha="right", va="center")
 
 
-def _name_periods(axes: Axes, trials: Trials, trial: int) -> None:
+def _name_periods(axes: Axes, trials: Trials, trial: int) -> list[Annotation]:
     """Names of the periods above the picture; an empty period (a delay of 0 ms) has none."""
+    names = []
     for period in trials.periods(trial):
         if period.stop > period.start:
             middle = trials.dt * (period.start + period.stop) / 2
-            axes.annotate(
+            name = axes.annotate(
                 period.name, (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
                 textcoords="offset points", ha="center", fontsize=7,
             )  # fmt: skip
+            names.append(name)
+    return names
+
+
+def _stagger(figure: Figure, names: list[Annotation]) -> None:
+    """Raise each name above those to its left that it would touch; twice, as long names at an end move the panels."""
+    for _ in range(2):
+        figure.draw_without_rendering()
+        ends: list[float] = []  # where the last name of each line ends, in pixels
+        for name in names:
+            box = name.get_window_extent()
+            line = next((line for line, end in enumerate(ends) if box.x0 > end), len(ends))
+            ends[line:] = [box.x1 + _GAP * figure.dpi, *ends[line + 1 :]]
+            name.xyann = (0, 3 + _LINE * line)

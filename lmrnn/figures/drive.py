@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from lmrnn.curves.comparison import largest_size
 from lmrnn.curves.identity import number_texts
 from lmrnn.figures.style import ROW, SEEDS_NOTE, WIDTH, Style, new_figure, note, plain_log_ticks, styles_of, title
-from lmrnn.figures.text import error_bars, percent, seeds_text
+from lmrnn.figures.text import error_bars, in_lines, percent, seeds_text
 
 _X_LABELS = {"learning_rate": "learning rate", "drive": "drive: learning rate x recurrent rate x in-degree"}
 
@@ -69,6 +69,6 @@ def _name_networks(axes: Axes, part: pd.DataFrame, styles: dict[str, Style]) -> 
     handles = []
     for network, line in part.groupby("connectivity_id", sort=False):
         style, first = styles[str(network)], line.iloc[0]
-        words = f"{first['connectivity']} ({percent(first['density'])})"
+        words = in_lines(f"{first['connectivity']} ({percent(first['density'])})")
         handles.append(Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.dashes, label=words))
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0, handlelength=2.2)

@@ -73,8 +73,12 @@ class Step:
         if len(state) <= MOST_DENSE:
             found = np.linalg.eigvals(jacobian.toarray())
         else:
-            found = eigs(jacobian, k=LEADING, return_eigenvectors=False)
-        return np.asarray(found[np.argsort(-np.abs(found), kind="stable")], complex)
+            # twice as many as wanted: of the last ones the iteration may miss some; the same start at every call
+            n, start = len(state), np.random.default_rng(0).normal(size=len(state))
+            some, room = min(2 * LEADING, n - 2), min(8 * LEADING, n)
+            found = eigs(jacobian, k=some, ncv=room, v0=start, return_eigenvectors=False)
+        found = found[np.argsort(-np.abs(found), kind="stable")]
+        return np.asarray(found if len(state) <= MOST_DENSE else found[:LEADING], complex)
 
 
 @dataclass(frozen=True)

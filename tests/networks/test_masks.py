@@ -148,7 +148,7 @@ def test_two_mask_files_go_from_the_config_to_two_curves(config, tmp_path, monke
     compute_curves(cells, study, tmp_path / "cells.csv", [str(curve)])
     labels = {cell.connectivity_label for cell in cells}
     assert len(labels) == 3
-    assert set(pd.read_csv(curve)["connectivity"]) == labels
+    assert set(pd.read_csv(curve)["connectivity"]) == {"file-first", "file-second", "distance-l1.5-d0.2"}
     assert sorted(label.split("-")[1] for label in labels) == ["first", "l1.5", "second"]
     draw_figure("training_speed", [curve], tmp_path / "training_speed.png", "okabe_ito")
     assert (tmp_path / "training_speed.png").stat().st_size > 10_000

@@ -28,7 +28,7 @@ report: setup  ## results/report.html: claims, figures, tables and provenance in
 	$(BIN)/snakemake --report $(REPORT) $(if $(CONFIG),--configfile $(CONFIG))
 	@echo "the report: $(REPORT)"
 
-test: setup $(SCAN)  ## the test suite, at most ten minutes
+test: setup $(SCAN)  ## the test suite, about eleven minutes
 	$(BIN)/pytest -n 2 --dist worksteal
 
 soak: setup $(SCAN)  ## the long version of the tests that interrupt and mutate

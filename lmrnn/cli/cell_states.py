@@ -113,7 +113,7 @@ class Reader:
 
     def other_failures(self, cells: Iterable[Cell], study: str) -> list[Failure]:
         """What else of a study has failed, according to the ledger: its datasets, tables and figures, in the order of
-        their submission; then what the records of its own rules say of those that failed here.
+        their submission; then those of its own rules that failed here, by their records, since it was last changed.
         """
         datasets = {os.path.abspath(cell.dataset_path(self.results, split)) for cell in cells for split in SPLITS}
         failed = []
@@ -122,7 +122,9 @@ class Reader:
             if ours and entry.outcome == FAILED and not Path(key).exists():
                 failed.append(Failure(shown(key), *self._why(entry, entry.log), self._task_folder(entry)))
         told = {os.path.abspath(one.log) for one in failed}
-        here = [log for log in self.layout.study(study).logs() if os.path.abspath(log) not in told]
+        own = self.layout.study(study)
+        asked = own.file.stat().st_mtime if own.file.exists() else 0.0  # before, it may have had other rules
+        here = [log for log in own.logs() if log.stat().st_mtime >= asked and os.path.abspath(log) not in told]
         return [*failed, *(Failure(log.stem, why, str(log), "") for log in here if (why := _error(str(log))))]
 
     def _finished_state(self, cell: Cell, path: Path, log: str) -> CellState:

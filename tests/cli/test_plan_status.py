@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import os
 import re
 
 import pytest
@@ -19,6 +20,7 @@ from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
 from lmrnn.study.moments import left_of_whole
+from lmrnn.study.record import note_study
 from lmrnn.study.since import with_defaults
 from lmrnn.training.run import run_cell
 from tests.studies import Study
@@ -227,6 +229,12 @@ def test_a_step_of_the_workflow_that_failed_here_is_named_with_its_reason_until_
         raise ConfigError("no task is named 'memory'")
     (found,) = Reader(config["results"]).other_failures(cells, config["study"])
     assert (found.name, found.reason, found.log) == ("collect_cells", "error: no task is named 'memory'", str(log))
+    study = Layout(config["results"]).study(config["study"])
+    note_study(study, config, cells)
+    os.utime(study.file, (log.stat().st_mtime + 1,) * 2)  # the study has changed: it may be without this rule
+    assert not Reader(config["results"]).other_failures(cells, config["study"])
+    os.utime(study.file, (0, 0))
+    assert Reader(config["results"]).other_failures(cells, config["study"])
     with logged(log):
         pass
     assert not Reader(config["results"]).other_failures(cells, config["study"])

@@ -25,8 +25,10 @@ DOCS = Path(__file__).parent
 KEPT = DOCS / "results"
 
 
-def keep(folder: Path, figures: list[str]) -> Path:
-    """Keep the tables of a finished study; those of a study of the same name are replaced."""
+def keep(folder: Path, figures: list[str], trained: str = "") -> Path:
+    """Keep the tables of a finished study; those of a study of the same name are replaced. `trained` says with which
+    commit its cells were trained, where that is not the one that is checked out.
+    """
     study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     target = KEPT / folder.name
     tables = sorted(path.relative_to(folder) for path in folder.rglob("*.csv"))
@@ -38,9 +40,11 @@ def keep(folder: Path, figures: list[str]) -> Path:
         place.write_bytes(gzip.compress(content, mtime=0))  # the same table, the same bytes
         digests[table.with_suffix("").as_posix()] = hashlib.sha256(content).hexdigest()
     cells = pd.read_csv(folder / "cells.csv")
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True, cwd=DOCS).strip()
     made = {
         "version": __version__,
-        "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], text=True, cwd=DOCS).strip(),
+        "commit": commit,
+        "trained": trained or commit,
         "cells": len(cells),
         "hours": round(float(cells[["training_seconds", "evaluation_seconds"]].sum().sum()) / 3600, 2),
         "figures": figures,
@@ -88,10 +92,11 @@ def main() -> None:
     keeping = commands.add_parser("keep")
     keeping.add_argument("folder", type=Path)
     keeping.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
+    keeping.add_argument("--trained", default="", help="commit that trained the cells, if not this one")
     commands.add_parser("draw")
     arguments = parser.parse_args()
     if arguments.command == "keep":
-        print(keep(arguments.folder, arguments.figures))
+        print(keep(arguments.folder, arguments.figures, arguments.trained))
     else:
         print(*draw_figures(), sep="\n")
 

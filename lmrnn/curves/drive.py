@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lmrnn.curves.tables import Sweep
 
 _KEYS = ["drive_id", "connectivity_id", "budget"]
-RATES = ["learning_rate", "recurrent_rate"]
+PAIR = ["learning_rate", "recurrent_rate"]
 
 
 def tuned_areas(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def tuned_areas(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
         for _, group in part.groupby(_KEYS, sort=False):
             rows += [{**row, "tuned": tuned} for row in _held_out(group)]
     edges = ["rate_at_edge", "recurrent_at_edge"]
-    columns = [*_lead(table), "tuned", "budget", "seed", "area", *RATES, *edges, "drive_id", "connectivity_id"]
+    columns = [*_lead(table), "tuned", "budget", "seed", "area", *PAIR, *edges, "drive_id", "connectivity_id"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -54,11 +54,11 @@ def drive(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
     bootstrap 95% interval low, high, and the number of seeds.
     """
     table, rows = _with_drive(sweep, areas), []
-    for _, group in table.groupby([*_KEYS, *RATES], sort=False):
+    for _, group in table.groupby([*_KEYS, *PAIR], sort=False):
         mean, low, high = mean_interval(group["area"].to_numpy()[:, None], sweep.bootstrap)
         interval = {"area": mean[0], "low": low[0], "high": high[0], "seeds": len(group)}
         rows.append({**group.iloc[0].to_dict(), **interval})
-    measured = [*RATES, "drive", "area", "low", "high", "seeds"]
+    measured = [*PAIR, "drive", "area", "low", "high", "seeds"]
     columns = ["drive_panel", *_lead(table), "budget", *measured, "drive_id", "family_id", "connectivity_id"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -91,7 +91,7 @@ def _with_drive(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
 
 def _held_out(group: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for each seed, at the pair that is best for the others."""
-    by_pair = group.pivot_table(index=RATES, columns="seed", values="area", sort=False)
+    by_pair = group.pivot_table(index=PAIR, columns="seed", values="area", sort=False)
     counts = by_pair.notna().sum(axis=1)
     able = by_pair[counts == counts.max()].dropna(axis=1)
     best = able.index[int(np.argmax(able.mean(axis=1)))]
@@ -103,7 +103,7 @@ def _held_out(group: pd.DataFrame) -> list[dict[str, Any]]:
     for seed in able.columns:
         others = able.drop(columns=seed) if len(able.columns) > 1 else able
         pair = able.index[int(np.argmax(others.mean(axis=1)))]
-        found = {**dict(zip(RATES, pair, strict=True)), "seed": seed, "area": able.loc[pair, seed]}
+        found = {**dict(zip(PAIR, pair, strict=True)), "seed": seed, "area": able.loc[pair, seed]}
         rows.append({**group.iloc[0].to_dict(), **found, **edges})
     return rows
 

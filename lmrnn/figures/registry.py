@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmrnn.curves.drive import RATES
+from lmrnn.curves.drive import PAIR
 from lmrnn.curves.identity import panel_settings, without
 from lmrnn.curves.maps import near_in_synapses
 from lmrnn.networks import network_size
@@ -41,7 +41,7 @@ def _several_sizes(cells: Sequence[Cell]) -> bool:
 
 def _several_speeds(cells: Sequence[Cell]) -> bool:
     """Whether several connectivities were trained at several rates, or recurrent rates."""
-    pairs = {canonical_json([cell.spec["training"].get(key) for key in RATES]) for cell in cells}
+    pairs = {canonical_json([cell.spec["training"].get(key) for key in PAIR]) for cell in cells}
     return len(pairs) > 1 and len({canonical_json(cell.spec["connectivity"]) for cell in cells}) > 1
 
 

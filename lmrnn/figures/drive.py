@@ -13,6 +13,7 @@ from lmrnn.curves.identity import number_texts
 from lmrnn.figures.style import ROW, SEEDS_NOTE, WIDTH, Style, new_figure, note, plain_log_ticks, styles_of, title
 from lmrnn.figures.text import error_bars, in_lines, percent, seeds_text
 
+_FEW_RATES = 5  # whose labels fit side by side
 _X_LABELS = {"learning_rate": "learning rate", "drive": "drive: learning rate x recurrent rate x in-degree"}
 
 
@@ -33,10 +34,13 @@ def drive(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> 
             line[0].set_ylabel("area under the learning curve")
             title(line[0], f"{part['drive_panel'].iloc[0]}, to step {part['budget'].iloc[0]:,}")
             _name_networks(line[1], part, styles)
+            plain_log_ticks(line[1].xaxis)
             rates = sorted(part["learning_rate"].unique())
+            if len(rates) > _FEW_RATES:
+                plain_log_ticks(line[0].xaxis)
+                continue
             line[0].set_xticks(rates, number_texts(rates))
             line[0].minorticks_off()
-            plain_log_ticks(line[1].xaxis)
         for axes, label in zip(grid[-1], _X_LABELS.values(), strict=True):
             axes.set_xlabel(label)
         note(
@@ -50,15 +54,16 @@ def _draw_areas(axes: Axes, part: pd.DataFrame, x: str, styles: dict[str, Style]
     """One line per connectivity and recurrent rate, along the learning rates."""
     for (network, factor), line in part.groupby(["connectivity_id", "recurrent_rate"], sort=False):
         style, line = styles[str(network)], line.sort_values(x)
+        shared = pd.to_numeric(factor, errors="coerce") == 1  # a file that also has in_degree holds texts
         axes.errorbar(
             line[x],
             line["area"],
             error_bars(line, "area"),
             color=style.colour,
             marker=style.marker,
-            markerfacecolor=style.colour if factor == 1 else "white",
+            markerfacecolor=style.colour if shared else "white",
             linestyle=style.dashes,
-            linewidth=0.9 if factor == 1 else 0.5,
+            linewidth=0.9 if shared else 0.5,
             elinewidth=0.7,
         )
     axes.set_xscale("log")

@@ -3,6 +3,9 @@
 import pytest
 
 from lmrnn.curves import tables as curves
+from lmrnn.figures.registry import draw
+from lmrnn.files.tables import read_table, write_table
+from tests.drawing import overlapping, watched
 from tests.synthetic_cells import FULL, LOCAL3, cell, table_of
 
 # final accuracy of a curve that begins at .1, so that its area is the mean of both
@@ -76,3 +79,17 @@ def test_the_drive_is_rate_times_recurrent_rate_times_in_degree():
     assert local.loc[(0.002, "in_degree"), "drive"] == pytest.approx(0.002 * 21)
     assert local.loc[(0.001, "in_degree"), "drive"] == pytest.approx(0.001 * 40)
     assert local.loc[(0.004, 1.0), ["area", "low", "high", "seeds"]].tolist() == pytest.approx([0.35, 0.3, 0.4, 2])
+
+
+def test_marks_are_filled_where_all_weights_share_one_rate_whatever_else_the_file_holds(tmp_path):
+    cells = rated(LOCAL3, {(0.001 * 2**k, 1.0): (0.5, 0.7) for k in range(8)})
+    cells += rated(LOCAL3, {(0.004, 0.25): (0.3, 0.3)})
+    cells += [cell(LOCAL3, [0.1, 0.9], learning_rate=0.002, recurrent_rate="in_degree", seed=k) for k in (0, 1)]
+    table = curves.compute(table_of(cells), cells, (0.5,))["drive"]
+    write_table(tmp_path / "drive.csv", table)
+    with watched() as made:
+        draw("drive", [read_table(tmp_path / "drive.csv")], tmp_path / "drive")
+    marks = [bar.lines[0] for bar in made[0].axes[0].containers]
+    filled = [mark.get_markerfacecolor() != "white" for mark in marks]
+    assert [len(mark.get_xdata()) for mark, full in zip(marks, filled, strict=True) if full] == [8]
+    assert not overlapping(made[0])

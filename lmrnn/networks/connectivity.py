@@ -35,6 +35,8 @@ class Connectivity:
         Receiving and sending neuron of each synapse, int64, (E,), read-only; those that were built are sorted.
     label : str
         Name of the kind with its settings, e.g. ``local-r3``.
+    signs : numpy.ndarray, optional
+        1 or -1 of each neuron, (N,), where all its recurrent weights are to have that sign (Dale's law).
 
     Examples
     --------
@@ -47,6 +49,7 @@ class Connectivity:
     post: np.ndarray = field(repr=False)
     pre: np.ndarray = field(repr=False)
     label: str
+    signs: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("post", "pre"):
@@ -60,6 +63,9 @@ class Connectivity:
             post, pre = divmod(int(found[np.argmax(counts)]), self.neurons)
             times = f"{len(numbers) - len(found)} synapses stand twice, e.g. that to neuron {post} from neuron {pre}"
             raise ConnectivityError(f"connectivity {self.label}: {times}; allowed: each pair of neurons once")
+        if self.signs is not None and (self.signs.shape != (self.neurons,) or not np.all(np.abs(self.signs) == 1)):
+            what = f"signs are of {self.signs.dtype}, {self.signs.shape}"
+            raise ConnectivityError(f"connectivity {self.label}: {what}; allowed: 1 or -1 for each neuron")
 
     @property
     def synapses(self) -> int:
@@ -138,7 +144,7 @@ def build_connectivity(spec: Mapping[str, Any] | str, neurons: int, seed: int = 
         order = np.argsort(post * size + pre, kind="stable")
         post, pre = post[order], pre[order]
         post.flags.writeable = pre.flags.writeable = False
-    return Connectivity(size, post, pre, label)
+    return Connectivity(size, post, pre, label, masks.signs_of(spec))
 
 
 def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from lmrnn.plugins import MASKS, remember, remembered
 
 FORMS = (
     ".npy and .npz: a square matrix (in .npz named `mask`), not 0 where row i receives from column j; .npz also: whole "
-    "numbers `post` and `pre`, or what scipy.sparse.save_npz writes, and `positions` of the neurons beside either; "
+    "numbers `post` and `pre`, or what scipy.sparse.save_npz writes, and `positions` and `signs` of the neurons beside "
+    "either; "
     ".csv: a line `post,pre` and one such pair a line"
 )
 # What numpy and zipfile raise on files that are damaged, foreign or made to harm.
@@ -45,22 +46,23 @@ class Mask:
     neurons: int | None
     post: np.ndarray
     pre: np.ndarray
-    positions: np.ndarray | None = None  # (N, any number of dimensions)
+    of_neurons: Mapping[str, np.ndarray]  # positions (N, any number of dimensions), signs (N,), where there are such
 
     @property
     def spec(self) -> dict[str, Any]:
         """What a spec holds of it."""
         content = np.stack([self.post, self.pre]).astype("<i8").tobytes()
         sizes = {"neurons": self.neurons, "synapses": len(self.post)}
-        found = {"name": self.name, "sha256": hashlib.sha256(content).hexdigest(), **sizes}
-        return found if self.positions is None else {**found, "positions": _digest_of(self.positions)}
+        digests = {name: _digest_of(array) for name, array in self.of_neurons.items()}
+        return {"name": self.name, "sha256": hashlib.sha256(content).hexdigest(), **sizes, **digests}
 
 
-def _digest_of(positions: np.ndarray) -> str:
-    return hashlib.sha256(repr(positions.shape).encode() + positions.astype("<f8").tobytes()).hexdigest()
+def _digest_of(array: np.ndarray) -> str:
+    return hashlib.sha256(repr(array.shape).encode() + array.astype("<f8").tobytes()).hexdigest()
 
 
-_POSITIONS: dict[str, np.ndarray] = {}  # by digest
+_OF_NEURONS = ("positions", "signs")
+_ARRAYS: dict[str, np.ndarray] = {}  # of neurons, by digest
 _KNOWN: dict[str, Mask] = {}  # by digest: every mask that this process has read
 
 
@@ -84,16 +86,15 @@ def read_mask(path: Path | str) -> dict[str, Any]:
 def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
     """As `read_mask`; kept, because a plan asks for the same file thousands of times."""
     try:
-        neurons, post, pre, positions = (*_csv(path), None) if path.suffix == ".csv" else _arrays(path)
+        neurons, post, pre, of_neurons = (*_csv(path), {}) if path.suffix == ".csv" else _arrays(path)
     except _BAD as error:
         raise ConnectivityError(f"connectivity file: {path} is no mask: {error}; allowed: {FORMS}") from error
     try:
-        mask = _checked(path.stem, neurons, post, pre, positions)
+        mask = _checked(path.stem, neurons, post, pre, of_neurons)
     except ValueError as error:
         raise ConnectivityError(f"connectivity file: {path}: {error}") from error
     _KNOWN[mask.spec["sha256"]] = mask
-    if mask.positions is not None:
-        _POSITIONS[mask.spec["positions"]] = mask.positions
+    _ARRAYS.update({mask.spec[name]: array for name, array in mask.of_neurons.items()})
     return mask.spec
 
 
@@ -108,8 +109,8 @@ def _csv(path: Path) -> tuple[None, np.ndarray, np.ndarray]:
     return None, table[:, header.index("post")], table[:, header.index("pre")]
 
 
-def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Pairs of a file of numpy or scipy."""
+def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Pairs of a file of numpy or scipy, and what it says of neurons."""
     if path.suffix not in _BEGINNINGS:
         raise ValueError(f"its name ends in {path.suffix!r}")
     with open(path, "rb") as handle:
@@ -118,11 +119,11 @@ def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray, np.ndarray 
         handle.seek(0)
         loaded = np.load(handle, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return *_matrix(loaded), None
+            return *_matrix(loaded), {}
         with loaded as arrays:
             found = dict(arrays)
-            positions = found.pop("positions", None)
-            return *_of_many(found), positions
+            of_neurons = {name: found.pop(name) for name in _OF_NEURONS if name in found}
+            return *_of_many(found), of_neurons
 
 
 def _of_many(arrays: Mapping[str, np.ndarray]) -> tuple[int | None, np.ndarray, np.ndarray]:
@@ -158,7 +159,7 @@ def _sparse(arrays: Mapping[str, np.ndarray]) -> tuple[int, np.ndarray, np.ndarr
 
 
 def _checked(
-    name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray, positions: np.ndarray | None = None
+    name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray, of_neurons: Mapping[str, np.ndarray]
 ) -> Mask:
     """The mask, sorted; refuses pairs that no network can have."""
     post, pre = np.asarray(post), np.asarray(pre)
@@ -174,22 +175,27 @@ def _checked(
     if len(twice):
         first = twice[0]
         raise ValueError(f"the pair post {post[first]}, pre {pre[first]} stands twice; allowed: each pair once")
-    if positions is not None:
-        fits = (
-            positions.ndim == 2
-            and positions.size
-            and positions.dtype.kind in "iuf"
-            and neurons in (None, len(positions))
-        )
-        if not fits or not np.isfinite(positions).all():
-            what = f"positions are of {positions.dtype}, {positions.shape}"
-            raise ValueError(f"{what}; allowed: finite numbers, one row for each of {neurons or 'the'} neurons")
-        neurons = len(positions)
+    for which, array in of_neurons.items():
+        neurons = _number_of_neurons(which, array, neurons)
         if len(post) and max(post.max(), pre.max()) >= neurons:
             raise ValueError(
-                f"there are positions of {neurons} neurons, but one has the number {max(post.max(), pre.max())}"
+                f"there are {which} of {neurons} neurons, but one has the number {max(post.max(), pre.max())}"
             )
-    return Mask(name, neurons, post, pre, positions)
+    signs = {"signs": of_neurons["signs"].astype(np.int8)} if "signs" in of_neurons else {}
+    return Mask(name, neurons, post, pre, {**of_neurons, **signs})
+
+
+def _number_of_neurons(which: str, array: np.ndarray, neurons: int | None) -> int:
+    """How many neurons an array of positions or signs is of; refuses what is neither."""
+    numbers = array.dtype.kind in "iuf" and array.size and neurons in (None, len(array))
+    if which == "positions":
+        good, allowed = numbers and array.ndim == 2 and np.isfinite(array).all(), "finite numbers, one row for each"
+    else:
+        good, allowed = numbers and array.ndim == 1 and np.all(np.abs(array) == 1), "1 or -1 for each"
+    if not good:
+        what = f"{which} are of {array.dtype}, {array.shape}"
+        raise ValueError(f"{what}; allowed: {allowed} of {neurons or 'the'} neurons")
+    return len(array)
 
 
 def _read_remembered() -> None:
@@ -201,14 +207,23 @@ def _read_remembered() -> None:
 
 def positions_of(spec: Mapping[str, Any]) -> np.ndarray | None:
     """Positions of the neurons, (N, dimensions), where a connectivity's file gives them."""
-    if spec["kind"] != "file" or "positions" not in spec:
+    return _array_of(spec, "positions")
+
+
+def signs_of(spec: Mapping[str, Any]) -> np.ndarray | None:
+    """Signs of the neurons, (N,) of 1 and -1, where a connectivity's file gives them."""
+    return _array_of(spec, "signs")
+
+
+def _array_of(spec: Mapping[str, Any], which: str) -> np.ndarray | None:
+    if spec["kind"] != "file" or which not in spec:
         return None
-    if spec["positions"] not in _POSITIONS:
+    if spec[which] not in _ARRAYS:
         _read_remembered()
-    if spec["positions"] not in _POSITIONS:
-        what = f"the positions of the mask {spec['name']} were not read here"
+    if spec[which] not in _ARRAYS:
+        what = f"the {which} of the mask {spec['name']} were not read here"
         raise ConnectivityError(f"connectivity file: {what}; read the configuration that names its path first")
-    return _POSITIONS[spec["positions"]]
+    return _ARRAYS[spec[which]]
 
 
 def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +231,8 @@ def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     if said.get("path") is None:
         if "sha256" not in said:
             raise ConnectivityError("connectivity file: the key 'path' is missing: the file with the mask")
-        return {key: value for key, value in given.items() if key != "path" and (key, value) != ("positions", None)}
+        left_out = {"path", *(key for key in _OF_NEURONS if given[key] is None)}
+        return {key: value for key, value in given.items() if key not in left_out}
     found = read_mask(str(said["path"]))
     for key in found:
         if key in said and said[key] != found[key]:
@@ -261,6 +277,7 @@ class _Hidden(Key):
     neurons=_Hidden(None),
     synapses=_Hidden(None),
     positions=Digest(None),
+    signs=Digest(None),
 )
 def _file(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """The pairs of the file."""

@@ -41,7 +41,8 @@ class LMRNN(nn.Module):
     `generator` the source of the initial weights, with seed 0 if none is given. Constraints (`constraints`):
     `excitatory`, the share of neurons whose recurrent weights are >= 0, those of all others being <= 0 (Dale's law; not
     with tanh); `input_share` and `readout_share` of neurons that get input (of channels and rule) and that are read
-    out. Which neurons these are is drawn from the generator, last. Raises ConfigError on a value out of range.
+    out. Which neurons these are is drawn from the generator, last; signs of the connectivity stand in place of
+    `excitatory`. Raises ConfigError on a value out of range.
 
     Parameters: `recurrent` (E,), the weight of each synapse in the order of the connectivity (a missing synapse has no
     weight, no gradient, no state in the optimiser and no share in the gradient's norm), `input` (N, 33), `rule` (N,
@@ -78,7 +79,7 @@ class LMRNN(nn.Module):
         readout_share: float = 1.0,
     ) -> None:
         super().__init__()
-        check_constraints(nonlinearity, excitatory, input_share, readout_share)
+        check_constraints(nonlinearity, excitatory, input_share, readout_share, connectivity.signs is not None)
         _check(nonlinearity, leak, initialisation, initial_scale, recurrent_noise)
         self.connectivity, self.n_tasks = connectivity, n_tasks
         self.nonlinearity, self.leak = nonlinearity, float(leak)
@@ -97,8 +98,9 @@ class LMRNN(nn.Module):
         self.recurrent = nn.Parameter(_recurrent(connectivity, initialisation, generator) * initial_scale)
         shares = {"excitatory": excitatory, "input": input_share, "readout": readout_share}
         marks = draw_marks(neurons, shares, generator)
-        positive = marks["excitatory"]
-        self.register_buffer("signs", None if positive is None else 2.0 * positive - 1, persistent=False)
+        drawn, given = marks["excitatory"], connectivity.signs
+        signs = None if drawn is None else 2.0 * drawn - 1
+        self.register_buffer("signs", signs if given is None else torch.tensor(given).float(), persistent=False)
         self.register_buffer("receives", marks["input"], persistent=False)
         self.register_buffer("is_read", marks["readout"], persistent=False)
         obey(self)

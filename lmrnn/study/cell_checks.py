@@ -111,6 +111,8 @@ def _check_weights(weights: Mapping[str, np.ndarray], finite: bool) -> None:
     for name in PARAMETERS:
         good = weights[name].dtype.kind == "f" and (not finite or np.all(np.isfinite(weights[name])))
         _demand(good, f"weights/{name} has values that are not finite")
+    signs = weights.get("signs", np.ones(neurons))
+    _demand(signs.shape == (neurons,) and np.all(np.abs(signs) == 1), "weights/signs has not 1 or -1 for each neuron")
 
 
 def _check_provenance(provenance: Mapping[str, Any]) -> None:

@@ -40,9 +40,10 @@ class CellResult:
     ``evaluation_seconds``, ``loss`` and the four measures on the validation set, each (K,), and
     ``task_decision_accuracy``, (K, tasks). `test` holds the four measures on the test set, each (tasks,), and under
     names that begin with ``at_best_`` those with the weights of the best validation, if they were known. `weights` are
-    the trained parameters by name and the synapses ``pre`` and ``post``, (E,). `provenance`: versions, host, path of
-    the recurrence, restarts, seconds, memory. `end`, not part of the file, is the state that a training of more steps
-    goes on from, where one has just ended (`lmrnn.training.again`).
+    the trained parameters by name, the synapses ``pre`` and ``post``, (E,), and the neurons' ``signs``, (N,), where a
+    mask gives them. `provenance`: versions, code, host, path of the recurrence, restarts, seconds, memory. `end`, not
+    part of the file, is the state that a training of more steps goes on from, where one has just ended
+    (`lmrnn.training.again`).
     """
 
     spec: dict[str, Any]

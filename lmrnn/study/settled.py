@@ -23,7 +23,7 @@ def settled(spec: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"network.tau is {tau} ms; allowed: at least dt, which is {spec['dt']} ms")
         network["leak"] = spec["dt"] / tau
     shares = {key: network.get(key, default) for key, default in _SHARES.items()}
-    check_constraints(network["nonlinearity"], **shares)
+    check_constraints(network["nonlinearity"], **shares, signs="signs" in spec["connectivity"])
     if "wiring_cost" in training:
         check_places(spec["connectivity"], network["neurons"])
     if loss := _loss(spec, training.pop("loss", {})):

@@ -1,10 +1,14 @@
-"""Where a result comes from and what it cost: versions, machine, seconds, memory."""
+"""Where a result comes from and what it cost: versions, code, machine, seconds, memory."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
 import resource
+import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +24,7 @@ import torch
 import lmrnn
 
 PURPOSES = ("training", "evaluation", "checkpoint")
+_SOURCES = (".py", ".c", ".h", ".yaml")  # what a result can depend on; not what Python and the compiler make of it
 
 
 class Stopwatch:
@@ -47,10 +52,33 @@ def _versions() -> dict[str, str]:
     return {"lmrnn": lmrnn.__version__, **packages, "python": platform.python_version()}
 
 
+@cache
+def code(package: Path = Path(lmrnn.__file__).parent) -> dict[str, str | None]:
+    """The code that computes: ``sha256`` of the package's sources, and ``commit`` of the clone that they lie in, with
+    ``-dirty`` where files were changed since; None for those that were installed without one.
+    """
+    content = hashlib.sha256()
+    for file in sorted(path for path in package.rglob("*") if path.suffix in _SOURCES):
+        content.update(
+            f"{file.relative_to(package).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
+        )
+    return {"sha256": content.hexdigest(), "commit": _commit(package.parent)}
+
+
+def _commit(clone: Path) -> str | None:
+    if not (clone / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # many trainings ask at a time
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None  # git refuses, e.g., a clone of another user
+
+
 def provenance(watch: Stopwatch, device: str) -> dict[str, Any]:
-    """Versions, machine and seconds of a training on a device that has just ended, as JSON can hold them."""
+    """Versions, code, machine and seconds of a training on a device that has just ended, as JSON can hold them."""
     return {
         "versions": _versions(),
+        "code": code(),
         "host": socket.gethostname(),
         "processor": processor(),
         "device": device,

@@ -257,7 +257,8 @@ def restore_network(result: CellResult) -> LMRNN:
     settings = dict(spec["network"])
     del settings["neurons"]  # the network's own number may be another
     pairs = result.weights["post"], result.weights["pre"]
-    connectivity = Connectivity(len(result.weights["bias"]), *pairs, connectivity_label(spec["connectivity"]))
+    label, signs = connectivity_label(spec["connectivity"]), result.weights.get("signs")
+    connectivity = Connectivity(len(result.weights["bias"]), *pairs, label, signs)
     generator = torch.Generator().manual_seed(torch_seed(spec["seed"], "initialisation"))  # signs and masks are drawn
     network = LMRNN(connectivity, len(names_of(spec)), generator=generator, **settings)
     with torch.no_grad():

@@ -162,6 +162,8 @@ def result(
     )
     weights = {name: parameter.detach().cpu().numpy() for name, parameter in network.named_parameters()}
     synapses = {"pre": network.connectivity.pre, "post": network.connectivity.post}
+    if network.connectivity.signs is not None:
+        synapses["signs"] = network.connectivity.signs
     history = {column: np.asarray(values) for column, values in training.history.items()}
     origin = {
         **provenance(watch, device_name(network.bias.device)),

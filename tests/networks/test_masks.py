@@ -3,13 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lmrnn.errors import ConfigError, ConnectivityError
 from lmrnn.networks import build_connectivity, complete_connectivity, connectivity_label, network_size
 from lmrnn.steps import collect_cells, compute_curves, draw_figure
+from lmrnn.study.cells import read_cell
 from lmrnn.study.config import load_config, validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.training.run import run_cell
+from lmrnn.training.state import restore_network
 
 POST, PRE = np.array([2, 0, 1, 2]), np.array([0, 1, 1, 3])
 MATRIX = np.zeros((4, 4))
@@ -36,7 +39,7 @@ WRITERS = {
     "matrix.npy": lambda path: np.save(path, MATRIX),
     "truth.npy": lambda path: np.save(path, MATRIX != 0),
     "mask.npz": lambda path: np.savez(path, mask=MATRIX),
-    "pairs.npz": lambda path: np.savez(path, post=POST, pre=PRE, positions=np.zeros((4, 2))),
+    "pairs.npz": lambda path: np.savez(path, post=POST, pre=PRE, positions=np.zeros((4, 2)), signs=[1, 1, -1, 1]),
     "csr.npz": write_sparse("csr"),
     "csc.npz": write_sparse("csc"),
     "coo.npz": write_sparse("coo"),
@@ -80,7 +83,13 @@ def test_what_is_no_mask_is_refused_with_its_name_and_what_is_allowed(tmp_path):
     assert "'.mat'" in refusal(text("nonsense"), tmp_path, "other.mat")
     assert "(2, 3)" in refusal(lambda path: np.save(path, np.ones((2, 3))), tmp_path, "oblong.npy")
     assert "not finite" in refusal(lambda path: np.save(path, np.full((2, 2), np.nan)), tmp_path, "nan.npy")
-    assert "named 'signs'" in refusal(lambda path: np.savez(path, mask=MATRIX, signs=np.ones(4)), tmp_path)
+    assert "named 'weights'" in refusal(lambda path: np.savez(path, mask=MATRIX, weights=np.ones(4)), tmp_path)
+    for wrong in ([1, -1, 0, 1], [1, -1, 1], [[1, -1, 1, 1]], [1, np.nan, 1, 1], ["+", "-", "+", "+"], [-128, 1, 1, 1]):
+        said = refusal(lambda path, signs=wrong: np.savez(path, mask=MATRIX, signs=signs), tmp_path, "signs.npz")
+        assert "signs are of" in said
+        assert "allowed: 1 or -1 for each of 4 neurons" in said
+    both = {"post": [0], "pre": [5], "signs": [1, -1]}
+    assert "signs of 2 neurons, but one has the number 5" in refusal(lambda path: np.savez(path, **both), tmp_path)
     assert "Object arrays" in refusal(lambda path: np.save(path, np.array([None])), tmp_path, "pickled.npy")
     assert "is of 4 neurons, network.neurons is 9" in refusal(lambda path: np.save(path, MATRIX), tmp_path, "m.npy", 9)
     with pytest.raises(ConnectivityError, match="no file"):
@@ -152,6 +161,36 @@ def test_two_mask_files_go_from_the_config_to_two_curves(config, tmp_path, monke
     assert sorted(label.split("-")[1] for label in labels) == ["first", "l1.5", "second"]
     draw_figure("training_speed", [curve], tmp_path / "training_speed.png", "okabe_ito")
     assert (tmp_path / "training_speed.png").stat().st_size > 10_000
+
+
+def test_signs_of_a_mask_go_from_its_file_to_a_result_that_is_read_without_it(config, tmp_path, monkeypatch):
+    mask, signs = np.load(tmp_path / "first.npy"), np.where(np.arange(16) % 3, 1.0, -1.0)
+    np.savez(tmp_path / "first.npz", mask=mask, signs=signs)
+    np.savez(tmp_path / "second.npz", mask=mask, signs=-signs)
+    config.write_text(config.read_text().replace(".npy", ".npz"))
+    first, second, _ = cells_of(load_config(config))
+    assert first.spec["connectivity"]["sha256"] == second.spec["connectivity"]["sha256"]
+    assert first.connectivity_label.split("-")[2:] != second.connectivity_label.split("-")[2:]
+    with open(tmp_path / "log", "w") as log:
+        assert run_cell(first, tmp_path / "results", load_config(config)["compute"], log) == "completed"
+    monkeypatch.setattr("lmrnn.networks.masks._ARRAYS", {})
+    monkeypatch.setattr("lmrnn.networks.masks._KNOWN", {})
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.npz").unlink()
+    network = restore_network(read_cell(first.path(tmp_path / "results")))
+    assert network.signs.tolist() == signs.tolist()
+    weights = network.recurrent.detach() * network.signs[network.pre]
+    assert torch.all(weights >= 0)
+    assert (weights > 0).any()
+
+
+def test_signs_and_a_share_or_negative_states_are_refused(config, tmp_path):
+    np.savez(tmp_path / "first.npz", mask=np.load(tmp_path / "first.npy"), signs=np.ones(16, int))
+    text = config.read_text().replace("first.npy", "first.npz")
+    for setting, message in (("excitatory: 0.8", "has signs; leave one"), ("nonlinearity: tanh", "tanh are negative")):
+        config.write_text(text.replace("neurons: 16", f"neurons: 16, {setting}"))
+        with pytest.raises(ConfigError, match=message):
+            cells_of(load_config(config))
 
 
 def test_a_changed_mask_is_another_cell_and_a_moved_study_the_same(config, tmp_path):

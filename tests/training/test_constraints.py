@@ -10,6 +10,7 @@ import torch
 from lmrnn.datasets import DatasetSpec, generate
 from lmrnn.errors import ConfigError
 from lmrnn.networks import LMRNN, build_connectivity, choose_path, connectivity_label, dense, kernel, reference
+from lmrnn.networks.masks import read_mask
 from lmrnn.study.since import with_defaults
 from lmrnn.training.penalties import make_penalties
 from lmrnn.training.state import Compute, Training
@@ -31,12 +32,19 @@ def network_of(**options):
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("initialisation", ["scaled_identity", "gaussian"])
 @pytest.mark.parametrize("recurrent_rate", [1, 3])
-def test_signs_hold_at_every_step_on_every_path(path, initialisation, recurrent_rate):
-    spec = cell_spec(network={"excitatory": 0.8, "initialisation": initialisation}, steps=8, learning_rate=0.1)
+@pytest.mark.parametrize("of", ["a share", "a mask"])
+def test_signs_hold_at_every_step_on_every_path(path, initialisation, recurrent_rate, of, tmp_path):
+    network, connectivity = {"excitatory": 0.8}, {}
+    if of == "a mask":
+        file = tmp_path / "signed.npz"
+        np.savez(file, mask=build_connectivity(LOCAL, 25).matrix(), signs=np.where(np.arange(25) % 5, 1, -1))
+        network, connectivity = {}, {"connectivity": {"kind": "file", **read_mask(file)}}
+    spec = cell_spec(network={**network, "initialisation": initialisation}, steps=8, learning_rate=0.1)
     spec["training"]["recurrent_rate"] = recurrent_rate
-    training = Training(spec, *datasets()[:2], Compute(path=path))
+    training = Training({**spec, **connectivity}, *datasets()[:2], Compute(path=path))
     signs = training.network.signs
     assert int((signs > 0).sum()) == 20
+    assert of == "a share" or bool((signs[::5] < 0).all())
     moved = False
     for _ in range(8):
         before = training.network.recurrent.detach().clone()
@@ -141,7 +149,6 @@ def test_costs_of_weights_are_those_of_the_formula():
 
 
 def test_lengths_are_those_along_a_ring_and_between_given_positions(tmp_path):
-    from lmrnn.networks.masks import read_mask
     from lmrnn.networks.places import synapse_lengths
 
     ends = np.array([0, 1]), np.array([9, 4])

@@ -132,3 +132,4 @@ def test_a_cell_with_a_setting_that_no_fleet_knows_is_trained_by_itself(section)
     assert by_itself(spec) == []
     spec[section]["setting_of_a_later_version"] = 1
     assert by_itself(spec) == ["setting_of_a_later_version"]
+    assert by_itself({**cell_spec(), "connectivity": {"kind": "file", "signs": "0" * 64}}) == ["signs of a mask"]

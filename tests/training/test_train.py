@@ -1,6 +1,7 @@
 """Training of one cell: learns, repeats itself to the byte, and says what happened."""
 
 import io
+import subprocess
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from lmrnn.datasets.batches import PaddedBatches
 from lmrnn.errors import ConfigError, ConnectivityError, ResourceError
 from lmrnn.study.cells import AT_BEST, MEASURES, read_cell, write_cell
 from lmrnn.training.evaluation import always_fixate
+from lmrnn.training.provenance import code
 from lmrnn.training.state import Compute, Training
 from lmrnn.training.step import Adam, clip
 from lmrnn.training.train import take_step, train
@@ -185,6 +187,7 @@ def test_a_full_matched_network_is_as_large_as_its_connectivity():
 def test_provenance_tells_where_and_at_what_cost():
     provenance = run(cell_spec()).provenance
     assert provenance["versions"]["torch"] == torch.__version__
+    assert provenance["code"] == code()
     assert provenance["path"] in ("reference", "dense", "kernel")
     assert provenance["restarts"] == 0
     assert provenance["threads"] == 1
@@ -193,6 +196,28 @@ def test_provenance_tells_where_and_at_what_cost():
     assert provenance["evaluation_seconds"] > 0
     assert provenance["host"]
     assert provenance["started"] <= provenance["ended"]
+
+
+def test_code_is_known_by_its_sources_and_its_commit(tmp_path):
+    def git(*words):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "loss.py").write_text("1")
+    installed = code.__wrapped__(package)
+    assert installed["commit"] is None
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    assert code.__wrapped__(package) == {**installed, "commit": git("rev-parse", "HEAD").strip()}
+    (package / "made.pyc").write_text("not a source")
+    assert code.__wrapped__(package) == {**installed, "commit": git("rev-parse", "HEAD").strip()}
+    (package / "loss.py").write_text("2")
+    changed = code.__wrapped__(package)
+    assert changed["commit"] == git("rev-parse", "HEAD").strip() + "-dirty"
+    assert changed["sha256"] != installed["sha256"]
 
 
 def test_the_log_has_step_loss_accuracy_pace_and_the_baseline():

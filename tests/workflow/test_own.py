@@ -48,7 +48,7 @@ def test_a_study_of_an_own_task_and_mask_without_noise_ends_with_its_figures_and
 
 EXAMPLES = ("go_nogo", "interval_timing", "parametric_memory")
 WIRINGS = [
-    {"kind": "file", "path": ["own.npy", "own.csv"]},
+    {"kind": "file", "path": ["own.npy", "own.csv", "own.npz"]},
     {"kind": "distance", "length": 1.5, "density": 0.2, "profile": ["exponential", "gaussian"]},
     {"kind": "random_clusters", "clusters": 3},
 ]
@@ -66,6 +66,7 @@ def test_every_example_wiring_and_constraint_goes_to_its_own_curve_on_every_path
     plugins = [ROOT / "examples" / f"{name}.py" for name in (*EXAMPLES, "random_clusters")]
     np.save("own.npy", np.eye(25))
     (study.folder / "own.csv").write_text("post,pre\n0,1\n24,3\n")
+    np.savez("own.npz", mask=np.eye(25), signs=np.where(np.arange(25) < 20, 1, -1))
     shared = {"trials_per_task": [4], "seed": [0]}
     settings = CONSTRAINTS + (NOT_OF_THE_KERNEL if path != "kernel" else [])
     grid = [
@@ -78,7 +79,7 @@ def test_every_example_wiring_and_constraint_goes_to_its_own_curve_on_every_path
     cells, files = cells_of(config), Layout(config["results"]).study("tiny")
     steps.compute_curves(cells, config, files.cells, map(files.curve, TABLES))
     curves = read_table(files.curve("training_speed"))
-    assert curves.groupby(["panel_id", "connectivity_id"]).ngroups == 5 + len(settings) == len(cells)
+    assert curves.groupby(["panel_id", "connectivity_id"]).ngroups == 6 + len(settings) == len(cells)
     assert curves["decision_accuracy"].notna().all()
 
 

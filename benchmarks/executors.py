@@ -2,7 +2,8 @@
 
 Jobs of a second and jobs of 20 seconds: wall-clock, calls of sbatch, sacct and squeue, CPU seconds of the driver, files
 left. Each is measured a job a task, where the stock executor submits by itself and with its arrays, and with eight jobs
-in a task, which is `pack` here and a group there. Both look at the cluster after ten seconds.
+in a task, which is `pack` here and a group there. Both look at the cluster after ten seconds. A job asks for four CPUs,
+so that 16 at a time start Snakemake on the tests' cluster, whose 64 CPUs are pretended.
 snakemake-executor-plugin-slurm is installed into a folder of its own under .lmrnn/ on the first run. Needs the tests'
 Slurm (tests/slurm/start.sh); without one there are no rows. `make bench BENCH=dispatch` prints them too.
 
@@ -29,7 +30,8 @@ rule all:
     input: expand("out/{i}.txt", i=range(int(config["jobs"])))
 rule wait:
     output: "out/{i}.txt"
-    resources: mem_mb=300, runtime=5
+    threads: 4
+    resources: mem_mb=300, runtime=30
     shell: "sleep {config[seconds]}; touch {output}"
 """
 STOCK_EXECUTOR = ("--executor", "slurm", "--slurm-init-seconds-before-status-checks", "10")
@@ -96,9 +98,10 @@ def rows(quick: bool = False, short: int = 300, long: int = 30) -> Iterator[dict
         return
     short, long = (short // 10, long // 6) if quick else (short, long)
     for jobs, seconds, packed in ((short, 1, False), (short, 1, True), (long, 20, False)):
-        measured = {name: run(executor, jobs, seconds) for name, executor in executors(packed).items()}
-        ours = measured.pop("ours")
-        for name, theirs in measured.items():
+        (_, ours_with), *others = executors(packed).items()
+        ours = run(ours_with, jobs, seconds)
+        for name, theirs_with in others:
+            theirs = run(theirs_with, jobs, seconds)
             for what in (*SECONDS, *COMMANDS, FILES):
                 question = f"{jobs} jobs of {seconds} s, {PACK if packed else 1} in a task: {what}, against {name}"
                 values = {"ours": ours.get(what, 0), "theirs": theirs.get(what, 0)}

@@ -210,6 +210,11 @@ def positions_of(spec: Mapping[str, Any]) -> np.ndarray | None:
     return _array_of(spec, "positions")
 
 
+def has_signs(spec: Mapping[str, Any]) -> bool:
+    """Whether a connectivity's file gives the signs of its neurons; a kind of one's own may have a key of that name."""
+    return spec["kind"] == "file" and "signs" in spec
+
+
 def signs_of(spec: Mapping[str, Any]) -> np.ndarray | None:
     """Signs of the neurons, (N,) of 1 and -1, where a connectivity's file gives them."""
     return _array_of(spec, "signs")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrnn.errors import ConfigError
+from lmrnn.networks.masks import has_signs
 from lmrnn.networks.places import check_places
 from lmrnn.networks.settings import check_constraints
 from lmrnn.tasks import battery_of, period_names
@@ -23,7 +24,7 @@ def settled(spec: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"network.tau is {tau} ms; allowed: at least dt, which is {spec['dt']} ms")
         network["leak"] = spec["dt"] / tau
     shares = {key: network.get(key, default) for key, default in _SHARES.items()}
-    check_constraints(network["nonlinearity"], **shares, signs="signs" in spec["connectivity"])
+    check_constraints(network["nonlinearity"], **shares, signs=has_signs(spec["connectivity"]))
     if "wiring_cost" in training:
         check_places(spec["connectivity"], network["neurons"])
     if loss := _loss(spec, training.pop("loss", {})):

@@ -83,7 +83,8 @@ def _why_not(spec: Mapping[str, Any], compute: Mapping[str, Any]) -> str:
 
 def by_itself(spec: Mapping[str, Any]) -> list[str]:
     """Settings of a cell because of which it is trained by itself and not in a fleet; specs leave out defaults."""
-    signs = ["signs of a mask"] if spec["connectivity"].get("signs") else []
+    wiring = spec["connectivity"]
+    signs = ["signs of a mask"] if wiring["kind"] == "file" and "signs" in wiring else []
     return signs + [key for section, known in _TOGETHER.items() for key in spec[section] if key not in known]
 
 

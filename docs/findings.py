@@ -1,84 +1,132 @@
 """The numbers of docs/findings.md, from the tables in docs/results: a test holds the page to them."""
 
 import runpy
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lmrnn.claims.best import Setting, Settings, compare
+from lmrnn.claims.best import Comparison, Setting, Settings, compare
 
-STUDY = "lottery_first"
-BUDGETS = (500, 1000, 2000)
-THRESHOLDS = (0.5, 0.7)
-EVERY = 50  # steps between evaluations
-_read = runpy.run_path(str(Path(__file__).with_name("results.py")))["read"]
+FIRST, TWENTY = "lottery_first", "lottery_20"  # 82 tasks, full and local; 20 tasks, all kinds
+RADII = ("local-r3", "local-r5", "local-r8")
+SPARSE = {
+    **{f"local r{radius}": (f"local-r{radius}",) for radius in (3, 5, 8)},
+    "random": ("random-r3",),
+    "small world": ("small_world-r3-p0.2",),
+    "autapses": ("autapse",),
+}
+_results = runpy.run_path(str(Path(__file__).with_name("results.py")))
+_read, _made = _results["read"], _results["made"]
 
 
-def _costs(rows: pd.DataFrame, kind: str, column: str) -> tuple[tuple[Setting, ...], tuple[int, ...], np.ndarray]:
-    """The settings of a kind of network, the seeds, and a column of their rows, (settings, seeds)."""
-    keys = ["learning_rate", "recurrent_rate"]
-    table = rows[rows["kind"] == kind].pivot_table(index=keys, columns="seed", values=column)
-    named = tuple(Setting(f"{kind}, recurrent rate {factor:g}", kind, rate) for rate, factor in table.index)
+def _costs(rows: pd.DataFrame, column: str) -> tuple[tuple[Setting, ...], tuple[int, ...], np.ndarray]:
+    """The settings of some networks, the seeds, and a column of their rows, (settings, seeds)."""
+    keys = ["connectivity", "learning_rate", "recurrent_rate"]
+    table = rows.pivot_table(index=keys, columns="seed", values=column)
+    named = tuple(Setting(f"{name}, recurrent rate {factor:g}", name, rate) for name, rate, factor in table.index)
     return named, tuple(table.columns), table.to_numpy()
 
 
-def _areas(rows: pd.DataFrame, kind: str) -> Settings:
-    """What each setting of a kind of network costs each seed: minus its area."""
-    *names, area = _costs(rows, kind, "area")
+def _areas(rows: pd.DataFrame) -> Settings:
+    """What each setting costs each seed: minus its area."""
+    *names, area = _costs(rows, "area")
     return Settings(*names, *[-area] * 4)
 
 
-def _times(rows: pd.DataFrame, kind: str) -> Settings:
+def _times(rows: pd.DataFrame, every: int) -> Settings:
     """The same in logarithms of steps to a threshold, which lie between two evaluations or beyond the training."""
-    *names, steps = _costs(rows.assign(steps=rows["steps"].fillna(np.inf)), kind, "steps")
+    *names, steps = _costs(rows.assign(steps=rows["steps"].fillna(np.inf)), "steps")
     limit = float(rows["limit_steps"].max())
-    after = np.where(np.isinf(steps), np.inf, np.ceil(steps / EVERY) * EVERY)
-    before = np.where(np.isinf(steps), limit, after - EVERY)
+    after = np.where(np.isinf(steps), np.inf, np.ceil(steps / every) * every)
+    before = np.where(np.isinf(steps), limit, after - every)
     low, value, high = np.log([np.maximum(before, 1), np.minimum(steps, limit), after])
     return Settings(*names, low, value, high, value)
 
 
-def _parts(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Rows of the networks whose weights share one rate, and all."""
+def _parts(study: str, table: str) -> list[tuple[str, pd.DataFrame]]:
+    """Rows of the networks of 256 neurons: of those whose weights share one rate, and of all."""
+    factors = _read(study, "curves/areas").drop_duplicates("panel_id").set_index("panel_id")["recurrent_rate"]
+    rows = _read(study, table)
+    rows = rows[rows["network_neurons"] == 256].assign(recurrent_rate=lambda known: known["panel_id"].map(factors))
     return [("one rate for all weights", rows[rows["recurrent_rate"] == 1]), ("with a recurrent rate of its own", rows)]
 
 
-def lines() -> list[str]:
-    """Rows of the table: area of each at its best, held out, and local minus full with bounds that choose nothing."""
+def _areas_between(rows: pd.DataFrame, first: Collection[str], second: Collection[str], budget: int) -> Comparison:
+    """Area of the best of some networks, and the second's minus the first's with bounds that choose nothing."""
+    now = rows[rows["budget"] == budget]
+    return compare(*(_areas(now[now["connectivity"].isin(some)]) for some in (first, second)))
+
+
+def _bounds(made: Comparison, digits: int) -> str:
+    """The number of a comparison with its bounds."""
+    high = f"{made.high:.{digits}f}" if np.isfinite(made.high) else "any"
+    return f"{'at least ' * (made.bound == '>=')}{made.number:.{digits}f} ({made.low:.{digits}f} to {high})"
+
+
+def lines(study: str = FIRST, budgets: tuple[int, ...] = (500, 1000, 2000)) -> list[str]:
+    """Rows of the table: area of full and of the best local at their best, held out, and local minus full."""
     found = []
-    for words, part in _parts(_read(STUDY, "curves/areas")):
-        for budget in BUDGETS:
-            now = part[part["budget"] == budget]
-            made = compare(_areas(now, "full"), _areas(now, "local"))
-            difference = f"{made.number:.3f} ({made.low:.3f} to {made.high:.3f})"
-            found.append(f"| {words} | {budget:,} | {made.first:.3f} | {made.second:.3f} | {difference} |")
+    for words, part in _parts(study, "curves/areas"):
+        for budget in budgets:
+            made = _areas_between(part, ("full",), RADII, budget)
+            ends = f"{made.first:.3f} | {made.second:.3f} | {_bounds(made, 3)}"
+            found.append(f"| {words} | {budget:,} | {ends} |")
     return found
 
 
-def steps() -> list[str]:
-    """Rows of the table of steps to a threshold: of each at its best, held out, and full over local."""
-    factors = _read(STUDY, "curves/areas").drop_duplicates("panel_id").set_index("panel_id")["recurrent_rate"]
-    times, found = _read(STUDY, "curves/threshold_times"), []
-    for words, part in _parts(times.assign(recurrent_rate=times["panel_id"].map(factors))):
-        for threshold in THRESHOLDS:
+def steps(study: str = FIRST, thresholds: tuple[float, ...] = (0.5, 0.7)) -> list[str]:
+    """Rows of the table of steps to a threshold: of each at its best, held out, and full over the best local."""
+    every, found = _made(study)["configuration"]["training"]["evaluate_every"], []
+    for words, part in _parts(study, "curves/threshold_times"):
+        for threshold in thresholds:
             now = part[part["threshold"] == threshold]
-            made = compare(_times(now, "full"), _times(now, "local"), logarithmic=True)
-            high = f"{made.high:.2f}" if np.isfinite(made.high) else "any"
-            ratio = f"{'at least ' * (made.bound == '>=')}{made.number:.2f} ({made.low:.2f} to {high})"
-            found.append(f"| {words} | {threshold:g} | {made.first:,.0f} | {made.second:,.0f} | {ratio} |")
+            full, local = (_times(now[now["connectivity"].isin(some)], every) for some in (("full",), RADII))
+            made = compare(full, local, logarithmic=True)
+            found.append(f"| {words} | {threshold:g} | {made.first:,.0f} | {made.second:,.0f} | {_bounds(made, 2)} |")
+    return found
+
+
+def wirings(budget: int = 1000) -> list[str]:
+    """Rows of the table of all wirings on the 20 tasks: area, and the area minus that of full and of local r3."""
+    found = []
+    for words, part in _parts(TWENTY, "curves/areas"):
+        for name, network in SPARSE.items():
+            against = [_areas_between(part, (other,), network, budget) for other in ("full", "local-r3")]
+            differences = [_bounds(one, 3) if network != ("local-r3",) or one is against[0] else "" for one in against]
+            found.append(f"| {words} | {name} | {against[0].second:.3f} | {' | '.join(differences)} |")
+    return found
+
+
+def pool() -> list[str]:
+    """Rows of the table of pools of autapses: test decision accuracy at the rate that is best on the other seeds."""
+    cells, found = _read(TWENTY, "cells"), []
+    for neurons, part in cells[(cells["connectivity"] == "autapse") & (cells["steps"] == 2000)].groupby("neurons"):
+        table = part.pivot_table(index="learning_rate", columns="seed", values="test_decision_accuracy")
+        chosen = part.pivot_table(index="learning_rate", columns="seed", values="validation_decision_accuracy")
+        best = [chosen.drop(columns=seed).mean(axis=1).idxmax() for seed in table.columns]
+        accuracy = np.array([table.at[rate, seed] for rate, seed in zip(best, table.columns, strict=True)])
+        rates = ", ".join(f"{rate:g}" for rate in sorted(set(best)))
+        found.append(f"| {neurons} | {rates} | {accuracy.mean():.3f} ({accuracy.min():.3f} to {accuracy.max():.3f}) |")
     return found
 
 
 def ends() -> list[str]:
     """Rows of the table of ends: test decision accuracy after 2,000 steps, mean and range over seeds."""
     found = []
-    for keys, part in _read(STUDY, "cells").groupby(["kind", "learning_rate", "recurrent_rate"], sort=True):
+    for keys, part in _read(FIRST, "cells").groupby(["kind", "learning_rate", "recurrent_rate"], sort=True):
         accuracy = part["test_decision_accuracy"]
         spread = f"{accuracy.mean():.3f} ({accuracy.min():.3f} to {accuracy.max():.3f})"
         found.append(f"| {keys[0]} | {keys[1]:g} | {keys[2]:g} | {len(part)} | {spread} |")
     return found
 
 
+def rows() -> list[str]:
+    """All rows of the page."""
+    small = (250, 500, 1000)
+    return [*lines(), *steps(), *ends(), *lines(TWENTY, small), *steps(TWENTY, (0.7, 0.8, 0.9)), *wirings(), *pool()]
+
+
 if __name__ == "__main__":
-    print(*lines(), "", *steps(), "", *ends(), sep="\n")
+    print(*rows(), sep="\n")

@@ -36,8 +36,8 @@ rule wait:
 """
 STOCK_EXECUTOR = ("--executor", "slurm", "--slurm-init-seconds-before-status-checks", "10")
 GROUPS = ("--groups", "wait=g", "--group-components")
-# Where an array's commands exceed 128 KiB, some 140 jobs, version 2.8.0 writes a script that runs the first of them in
-# the place of all.
+# Where an array's commands exceed 128 KiB, some 90 jobs here, version 2.8.0 writes a script that runs the first of them
+# in the place of all.
 ARRAYS = ("--slurm-array-jobs=all", "--slurm-array-limit=50")
 PACK = "8"
 

@@ -78,13 +78,12 @@ def _cluster_row(network: LMRNN, spec: dict, labels: np.ndarray, scores: dict[in
         "clusters": int(labels.max() + 1),
         "silhouette": max(scores.values(), default=np.nan),
     }
-    links = {}
-    if connectivity.side:
-        links["sheet"] = (sheet_neighbours(connectivity.side, spec["connectivity"].get("boundary") == "torus"), None)
+    torus = spec["connectivity"].get("boundary") == "torus"
+    touching = sheet_neighbours(connectivity.side, torus) if connectivity.side else ()
     between = connectivity.post != connectivity.pre
     pairs = np.stack([connectivity.post[between], connectivity.pre[between]], axis=1)
-    links["synapses"] = (pairs, np.abs(network.recurrent.detach().numpy())[between])
-    for name, (pair, weight) in links.items():
+    strength = np.abs(network.recurrent.detach().numpy())[between]
+    for name, pair, weight in (("sheet", touching, None), ("synapses", pairs, strength)):
         found = modularity(labels, pair, weight) if len(pair) else None
         for key in ("share", "chance", "spread", "p"):
             row[f"{name}_{key}"] = getattr(found, key) if found else np.nan

@@ -281,6 +281,20 @@ def test_what_was_found_is_told_in_words():
     assert summary(analyse_study(table_of(lost), lost, lambda path: pytest.fail("nothing to read"))) == []
 
 
+def test_networks_on_no_sheet_have_the_columns_of_those_on_one_and_are_told_and_drawn(tmp_path):
+    def look_into(*cells):
+        return analyse_study(table_of(cells), list(cells), lambda path: cells[int(path.stem)])
+
+    found = look_into(trained_like({"kind": "full_matched", "radius": 3, "boundary": "open"}, 50, 0))
+    on_a_sheet = look_into(trained_like(LOCAL3, 50, 0))
+    for name, table in on_a_sheet.items():
+        assert list(found[name]) == list(table), name
+    assert found["clusters"]["sheet_share"].isna().all()
+    assert [line for line in summary(found) if "neighbours" in line] == []
+    assert "neighbours alike" in summary(on_a_sheet)[0]
+    draw_all(found, tmp_path)
+
+
 def test_a_study_without_networks_to_look_into_still_draws(tmp_path):
     lost = [cell(LOCAL3, [0.1], status="diverged", steps=100)]
     found = analyse_study(table_of(lost), lost, lambda path: pytest.fail("nothing to read"))

@@ -13,7 +13,8 @@ Floats = NDArray[np.floating]
 Integers = NDArray[np.int64]
 RING_STEP = 2 * np.pi / POSITIONS
 _ENOUGH_POSITIONS = POSITIONS // 2
-_FLAT = 1e-6  # strength of a plane's second axis over its first that the rounding of float32 states can make
+_HALF_TURN = 1e-6  # rad; so near to half a turn, rounding says in which sense: it counts as -pi
+_FLAT = 1e-6  # size over the largest, of a plane's second axis or of a state, that the rounding of float32 can make
 
 
 class NoPlaneError(ValueError):
@@ -29,7 +30,7 @@ class Rotation:
     of the position)): 1 where the state is always at the right place of the ring. `explained` is the share of the
     variance between trials at equal times that lies in the plane, `plane` (R, 2) are the states in it; `turns` and
     `wanted` (R,) are the angles by which the state, and the position, advanced since the time step before, NaN where
-    that is no row of the trial.
+    that is no row of the trial, or a state lies where all are at that time, in no direction.
     """
 
     advance: float
@@ -88,12 +89,14 @@ def measure_rotation(
     axes = axes[:2]
     differing = states - shared[np.searchsorted(np.unique(since), since)]
     plane = differing @ axes.T
-    angle, wanted = np.arctan2(plane[:, 1], plane[:, 0]), RING_STEP * position
+    size = np.hypot(*plane.T)
+    angle = np.where(size > _FLAT * size.max(), np.arctan2(plane[:, 1], plane[:, 0]), np.nan)
+    wanted = RING_STEP * position
     if _coherence(angle[onset], -wanted[onset]) > _coherence(angle[onset], wanted[onset]):
         plane, angle = plane * [1, -1], -angle
     turns = advances(angle, trial, since)
     targets = advances(wanted, trial, since)
-    within = np.isfinite(targets)
+    within = np.isfinite(turns)
     return Rotation(
         advance=float(turns[within].mean()) if within.any() else float("nan"),
         target=float(targets[within].mean()) if within.any() else float("nan"),
@@ -191,9 +194,11 @@ def _group_means(states: Floats, group: Integers) -> tuple[Floats, Integers]:
 
 
 def _coherence(angle: Floats, other: Floats) -> float:
-    return float(abs(np.exp(1j * (angle - other)).mean()))
+    known = np.isfinite(angle)
+    return float(abs(np.exp(1j * (angle - other)[known]).mean())) if known.any() else 0.0
 
 
 def _wrapped(angle: Floats) -> Floats:
     """Angle in [-pi, pi)."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
+    wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
+    return np.where(wrapped > np.pi - _HALF_TURN, wrapped - 2 * np.pi, wrapped)

@@ -41,8 +41,9 @@ def measure(network, trials, states, what):
         trial for trial in range(len(trials)) if all(said[r] == trials.labels[r] for r in plain.deciding(trials, trial))
     }
     steps = pairs(points)
-    in_right = [(a, b) for a, b in steps if b["trial"] in right]
-    advance, target = (mean([turned(a[name], b[name]) for a, b in steps]) for name in ("angle", "wanted"))
+    turning = [(a, b) for a, b in steps if not math.isnan(a["angle"] + b["angle"])]
+    in_right = [(a, b) for a, b in turning if b["trial"] in right]
+    advance, target = (mean([turned(a[name], b[name]) for a, b in turning]) for name in ("angle", "wanted"))
     pattern = of_pattern(points)
     row = {
         "advance": advance,
@@ -114,6 +115,10 @@ def in_plane(points):
         point["angle"] = math.atan2(point["y"], point["x"])
         inside += point["x"] ** 2 + point["y"] ** 2
         whole += rest @ rest
+    largest = max(math.hypot(point["x"], point["y"]) for point in points)
+    for point in points:  # where all states are at a time, a state lies in no direction
+        if math.hypot(point["x"], point["y"]) <= 1e-6 * largest:
+            point["angle"] = NAN
     return inside / max(whole, 1e-300)
 
 
@@ -134,12 +139,14 @@ def wave(states):
 
 def coherence(points, sense):
     """Length of the mean of exp(i (angle - position's angle))."""
-    return abs(mean([np.exp(1j * (point["angle"] - sense * point["wanted"])) for point in points]))
+    known = [point for point in points if not math.isnan(point["angle"])]
+    return abs(mean([np.exp(1j * (point["angle"] - sense * point["wanted"])) for point in known])) if known else 0.0
 
 
 def turned(before, after):
-    """Angle from one to another, the short way round, -pi (included) to pi."""
-    return (after - before + math.pi) % (2 * math.pi) - math.pi
+    """Angle from one to another, the short way round; half a turn is -pi whatever rounding says."""
+    angle = (after - before + math.pi) % (2 * math.pi) - math.pi
+    return angle - 2 * math.pi if angle > math.pi - 1e-6 else angle
 
 
 def share(advance, target):

@@ -143,6 +143,24 @@ def test_a_state_that_turns_the_wrong_way_or_stands_still_shows():
     assert wrong.coherence < lagging.coherence < 0.5
 
 
+def test_where_all_states_are_the_same_but_for_rounding_nothing_turns():
+    start, steps, trial = np.repeat(np.arange(16), 10), np.tile(np.arange(10), 16), np.repeat(np.arange(16), 10)
+    states = ring_states(start + steps)
+    centre = steps == 3
+    states[centre] = states.mean(axis=0) + 1e-9 * stream(0, "rounding").standard_normal((16, states.shape[1]))
+    found = measure_rotation(states, start + steps, trial)
+    assert np.isnan(found.turns[centre | (steps == 4) | (steps == 0)]).all()
+    assert found.advance == pytest.approx(RING_STEP)
+    assert found.coherence == pytest.approx(1)
+    assert found.share_in(np.ones(160, bool)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rounding", [-1e-9, 0, 1e-9])
+def test_half_a_turn_has_one_sense_whatever_rounding_says(rounding):
+    assert advances(np.array([1, 1 + np.pi + rounding]), np.array([0, 0]))[1] == pytest.approx(-np.pi)
+    assert advances(np.array([1, 1 - np.pi + rounding]), np.array([0, 0]))[1] == pytest.approx(-np.pi)
+
+
 def test_half_the_speed_is_half_the_share_under_noise():
     start, steps, trial = np.repeat(np.arange(64) % 16, 6), np.tile(np.arange(6), 64), np.repeat(np.arange(64), 6)
     found = measure_rotation(ring_states(start + steps / 2, 0.02), start + steps, trial)

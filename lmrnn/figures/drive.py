@@ -19,9 +19,11 @@ _X_LABELS = {"learning_rate": "learning rate", "drive": "drive: learning rate x 
 
 def drive(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
     """Area under the learning curve against the learning rate, and against the drive that a step moves; two rows, the
-    smallest and the largest budget, for each panel.
+    smallest and the largest budget, for each panel; those of a single network are left out where others compare some.
     """
     shown = largest_size(table)
+    compared = shown.groupby("drive_id")["connectivity_id"].transform("nunique") > 1
+    shown = shown[compared] if compared.any() else shown
     budget = shown.groupby("drive_id")["budget"]
     shown = shown[(shown["budget"] == budget.transform("min")) | (shown["budget"] == budget.transform("max"))]
     rows = list(shown.groupby(["drive_id", "budget"], sort=False))

@@ -88,6 +88,8 @@ def trials_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "o
 
 def _density_figure(rows: list[tuple[str, str, pd.DataFrame]], reason: str, stem: Path | str, palette: str) -> None:
     """Grid of panels, a row for each (title, y label, table), a column for each threshold: median against density."""
+    none = _place_of_none(pd.concat([part["density"] for *_, part in rows]))
+    rows = [(*names, part.assign(density=part["density"].replace(0.0, none))) for *names, part in rows]
     everything = pd.concat([part for *_, part in rows])
     reached = everything.groupby("threshold")["reached"].max() > 0
     thresholds = sorted(reached.index[reached]) or sorted(reached.index)
@@ -99,10 +101,10 @@ def _density_figure(rows: list[tuple[str, str, pd.DataFrame]], reason: str, stem
         for line, (name, y_label, part) in zip(panels, rows, strict=True):
             bounds = _bounds(part)
             line[0].set(xscale="log", yscale="log", ylim=bounds, xlim=_densities(everything))
-            ticks = _density_ticks(everything, WIDTH / len(thresholds))
+            ticks = _density_ticks(everything, WIDTH / len(thresholds), none)
             for axes, threshold, text in zip(line, thresholds, number_texts(thresholds), strict=True):
                 _draw_density(axes, part[part["threshold"] == threshold], styles, bounds)
-                axes.set_xticks(ticks, [percent(tick / 100)[:-1] for tick in ticks])
+                axes.set_xticks(ticks, ["0" if tick == 100 * none else percent(tick / 100)[:-1] for tick in ticks])
                 axes.xaxis.set_minor_formatter(NullFormatter())
                 if name:
                     axes.set_title(f"\nto {text}", loc="left")  # the line above is for the panel's name
@@ -116,15 +118,20 @@ def _density_figure(rows: list[tuple[str, str, pd.DataFrame]], reason: str, stem
         note(figure, reason)
 
 
+def _place_of_none(densities: pd.Series) -> float:
+    """Where a logarithmic axis has networks without any synapse: at the left end, at a fourth of the least density."""
+    return 0.25 * float(densities[densities > 0].min()) if (densities > 0).any() else 0.01
+
+
 def _densities(table: pd.DataFrame) -> tuple[float, float]:
     """Limits of the x axis, in percent, around all densities, those drawn aside included."""
     share = 100 * table["density"]
     return 0.5 * float(share.min()), 1.8 * float(share.max())
 
 
-def _density_ticks(table: pd.DataFrame, inches: float) -> list[float]:
+def _density_ticks(table: pd.DataFrame, inches: float, none: float) -> list[float]:
     """Where the x axis is labelled, in percent: at the densities drawn where those are few and their labels apart, else
-    at powers of ten, divided as far as at least two of them need.
+    at powers of ten, divided as far as at least two of them need, and at `none`, where a network without synapses is.
     """
     low, high = _densities(table)
     own = sorted({100 * share for share in table["density"]})
@@ -136,7 +143,7 @@ def _density_ticks(table: pd.DataFrame, inches: float) -> list[float]:
         ticks = [power * part for power in powers for part in parts if low <= power * part <= min(high, 100)]
         if len(ticks) > 1:
             break
-    return ticks
+    return [100 * none, *(tick for tick in ticks if tick > 150 * none)] if 100 * none in own else ticks
 
 
 def _bounds(part: pd.DataFrame) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from lmrnn.curves import tables as curves
 from lmrnn.figures.registry import draw
 from lmrnn.files.tables import read_table, write_table
 from tests.drawing import overlapping, watched
-from tests.synthetic_cells import FULL, LOCAL3, cell, table_of
+from tests.synthetic_cells import AUTAPSE, FULL, LOCAL3, cell, table_of
 
 # final accuracy of a curve that begins at .1, so that its area is the mean of both
 FULL_ENDS = {
@@ -79,6 +79,17 @@ def test_the_drive_is_rate_times_recurrent_rate_times_in_degree():
     assert local.loc[(0.002, "in_degree"), "drive"] == pytest.approx(0.002 * 21)
     assert local.loc[(0.001, "in_degree"), "drive"] == pytest.approx(0.001 * 40)
     assert local.loc[(0.004, 1.0), ["area", "low", "high", "seeds"]].tolist() == pytest.approx([0.35, 0.3, 0.4, 2])
+
+
+def test_a_network_by_itself_is_left_out_where_others_are_compared(tmp_path):
+    compared = rated(LOCAL3, {(0.004, 1.0): (0.5,), (0.004, 0.25): (0.3,)}) + rated(FULL, {(0.002, 1.0): (0.5,)})
+    alone = [cell(AUTAPSE, [0.1, 0.9], batch_size=8)]
+    for cells, panels in ((compared + alone, 1), (alone, 1)):
+        table = curves.compute(table_of(cells), cells, (0.5,))["drive"]
+        with watched() as made:
+            draw("drive", [table], tmp_path / "drive")
+        budgets = table.groupby("drive_id")["budget"].nunique().clip(upper=2)
+        assert len(made[0].axes) == 2 * panels * budgets.iloc[0]
 
 
 def test_marks_are_filled_where_all_weights_share_one_rate_whatever_else_the_file_holds(tmp_path):

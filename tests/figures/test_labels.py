@@ -61,7 +61,18 @@ def test_few_panels_are_all_drawn_and_one_rate_is_called_one(tmp_path):
         assert "smallest" not in _words(figure)
 
 
-@pytest.mark.parametrize("shares", [(0.27, 0.27), (0.27, 0.3), (0.27, 0.272), (0.004, 0.08, 0.27, 1.0)])
+@pytest.mark.parametrize(
+    "shares",
+    [
+        (0.27, 0.27),
+        (0.27, 0.3),
+        (0.27, 0.272),
+        (0.004, 0.08, 0.27, 1.0),
+        (0.0, 0.0),
+        (0.0, 1.0),
+        (0.0, 0.004, 0.05, 0.08),
+    ],
+)
 def test_a_density_axis_has_labels_where_networks_are(shares, tmp_path):
     cells = [cell(AUTAPSE, [0, 0.9], seed=0), cell(FULL, [0, 0.9])]
     table = curves.compute(table_of(cells), cells, (0.5, 0.7))["steps_to_threshold"]
@@ -73,6 +84,8 @@ def test_a_density_axis_has_labels_where_networks_are(shares, tmp_path):
         low, high = axes.get_xlim()
         labels = [tick for tick in axes.get_xticks() if low <= tick <= high]
         assert len(labels) >= min(2, len(set(shares)))
+    texts = {text.get_text() for axes in made[0].axes for text in axes.get_xticklabels()}
+    assert ("0" in texts) == (0 in shares)  # it has no place on a logarithmic axis, but a label
 
 
 @pytest.mark.parametrize("steps", [1, 2, 30])

@@ -125,7 +125,7 @@ def ends() -> list[str]:
 def rows() -> list[str]:
     """All rows of the page."""
     small = (250, 500, 1000)
-    return [*lines(), *steps(), *ends(), *lines(TWENTY, small), *steps(TWENTY, (0.7, 0.8, 0.9)), *wirings(), *pool()]
+    return [*lines(), *steps(), *ends(), *lines(TWENTY, small), *steps(TWENTY, (0.7, 0.8)), *wirings(), *pool()]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ from lmrnn.seeds import stream
 from lmrnn.tasks import Task, Trials, draw, render
 
 
+class ExplodesError(ValueError):
+    """States of a network leave the range of float32: there is nothing to look into."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A network's states (S, N) after each of the S time steps of n trials of one task, laid out as the trials'
@@ -41,11 +45,14 @@ class Run:
 def run_task(network: LMRNN, task: Task, rule: int, spec: dict, trials: int, seed: int = 0) -> Run:
     """Run a network on noise-free trials of a task at rule channel `rule`, drawn from a stream of their own.
 
-    `spec` is the cell's, for its definition and dt.
+    `spec` is the cell's, for its definition and dt. Raises `ExplodesError` where states are not finite.
     """
     rng = stream(seed, "analysis", task.name)
     made = render(task, draw(task, trials, rng, spec["dt"], spec["definition"]), spec["dt"], spec["definition"])
-    return Run(made, run_trials(network, made, rule))
+    states = run_trials(network, made, rule)
+    if not np.isfinite(states).all():
+        raise ExplodesError(f"states on {task.name} are not finite")
+    return Run(made, states)
 
 
 def run_trials(network: LMRNN, made: Trials, rule: int, generator: torch.Generator | None = None) -> np.ndarray:

@@ -13,6 +13,7 @@ from lmrnn.analysis import TABLES
 from lmrnn.analysis.own import OwnAnalysis
 from lmrnn.analysis.ring import Rotation
 from lmrnn.analysis.rotation import rotations
+from lmrnn.analysis.runs import ExplodesError
 from lmrnn.analysis.units import unit_tables
 from lmrnn.curves.comparison import best_network, prepare
 from lmrnn.plugins import PluginError
@@ -66,15 +67,18 @@ def analyse_study(
     Tables, each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every
     seed), ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one
     seq task in their principal plane). `lmrnn.analysis.units` and `lmrnn.analysis.rotation` name the others' columns.
-    `seed` is that of the trials on which the networks are run.
+    `seed` is that of the trials on which the networks are run. Networks that explode on them are left out.
     """
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     pictured: set[str] = set()
     for _, run in choose_networks(table, results, controls).iterrows():
         result = read(Path(run["file"]))
         network = restore_network(result)
-        turned = list(rotations(network, result.spec, seed=seed))
-        units, tuning, clusters = unit_tables(network, result.spec, seed=seed)
+        try:
+            turned = list(rotations(network, result.spec, seed=seed))
+            units, tuning, clusters = unit_tables(network, result.spec, seed=seed)
+        except ExplodesError:
+            continue
         found = {"rotation": [pd.DataFrame([row for row, *_ in turned])], "clusters": [clusters]}
         if run["kind"] not in pictured:
             found |= {

@@ -110,7 +110,10 @@ def run(network, cell, number, rule, shake):
     task, spec = tasks(cell)[rule], cell["spec"]
     drawn = draw(task, number, stream(0, "analysis", task.name), spec["dt"], spec["definition"])
     trials = render(task, drawn, spec["dt"], spec["definition"])
-    return trials, states_of(network, trials, rule, shake)
+    states = states_of(network, trials, rule, shake)
+    if not np.isfinite(states).all():
+        raise OverflowError
+    return trials, states
 
 
 # --- tables
@@ -125,7 +128,10 @@ def tables(cells, known, shake=None):
         network = read_network(cell)
         lead = {"tasks": battery(cell["spec"]), "kind": cell["kind"], "seed": cell["seed"]}
         lead |= {name: cell[name] for name in ("panel_id", "connectivity_id")}
-        own = rotation(network, cell, shake) | units(network, cell, shake)
+        try:
+            own = rotation(network, cell, shake) | units(network, cell, shake)
+        except OverflowError:  # it explodes: there is nothing to look into
+            continue
         for name, rows in own.items():
             if name in ("rotation", "clusters") or cell["kind"] not in pictured:
                 for row in rows:

@@ -281,6 +281,15 @@ def test_what_was_found_is_told_in_words():
     assert summary(analyse_study(table_of(lost), lost, lambda path: pytest.fail("nothing to read"))) == []
 
 
+def test_a_network_that_explodes_is_left_out_and_the_others_are_looked_into(tmp_path):
+    exploding, sound = trained_like(LOCAL3, 50, 0), trained_like(AUTAPSE, 50, 0)
+    exploding.weights["recurrent"] = np.full_like(exploding.weights["recurrent"], 1e6)  # finite, as its file allows
+    for cells, left in (([exploding, sound], ["autapse"]), ([exploding], [])):
+        found = analyse_study(table_of(cells), cells, lambda path, cells=cells: cells[int(path.stem)])
+        assert [line.split(",")[0] for line in summary(found)] == left
+        draw_all(found, tmp_path)
+
+
 def test_networks_on_no_sheet_have_the_columns_of_those_on_one_and_are_told_and_drawn(tmp_path):
     def look_into(*cells):
         return analyse_study(table_of(cells), list(cells), lambda path: cells[int(path.stem)])

@@ -280,7 +280,10 @@ def compare_table(path, name, rows, wanted, others):
         for column, value in expected.items():
             if alike(row[column], value, 1e-9 if column in EXACT else 1e-4):
                 continue
-            spread = [value, *(other[name][key][column] for other in others() if key in other[name])]
+            shaken = [other[name] for other in others()]
+            for other in shaken:
+                turned_round(other)
+            spread = [value, *(other[key][column] for other in shaken if key in other)]
             said = f"{path}: {column} of {key} is {row[column]}, but {value} by hand, {spread[1:]} shaken"
             assert within(row[column], spread), said
             doubtful.append(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def analyse_study(
     Tables, each with the columns panel, tasks, kind, connectivity, seed first: ``rotation`` and ``clusters`` (every
     seed), ``units``, ``tuning`` and ``planes`` (first seed of each kind; ``planes`` are states of some trials of one
     seq task in their principal plane). `lmrnn.analysis.units` and `lmrnn.analysis.rotation` name the others' columns.
-    `seed` is that of the trials on which the networks are run. Networks that explode on them are left out.
+    `seed` is that of the trials on which the networks are run. Networks that explode on them are left out, with a
+    warning.
     """
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     pictured: set[str] = set()
@@ -77,7 +79,8 @@ def analyse_study(
         try:
             turned = list(rotations(network, result.spec, seed=seed))
             units, tuning, clusters = unit_tables(network, result.spec, seed=seed)
-        except ExplodesError:
+        except ExplodesError as error:
+            warnings.warn(f"left out: {run['connectivity']}, seed {run['seed']}: {error}", stacklevel=2)
             continue
         found = {"rotation": [pd.DataFrame([row for row, *_ in turned])], "clusters": [clusters]}
         if run["kind"] not in pictured:

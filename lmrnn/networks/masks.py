@@ -187,7 +187,7 @@ def _checked(
 
 def _number_of_neurons(which: str, array: np.ndarray, neurons: int | None) -> int:
     """How many neurons an array of positions or signs is of; refuses what is neither."""
-    numbers = array.dtype.kind in "iuf" and array.size and neurons in (None, len(array))
+    numbers = array.dtype.kind in "iuf" and array.ndim and array.size and neurons in (None, len(array))
     if which == "positions":
         good, allowed = numbers and array.ndim == 2 and np.isfinite(array).all(), "finite numbers, one row for each"
     else:

@@ -24,6 +24,7 @@ import torch
 import lmrnn
 
 PURPOSES = ("training", "evaluation", "checkpoint")
+_PATIENCE = 10  # seconds for git, which takes milliseconds where the disk answers
 _SOURCES = (".py", ".c", ".h", ".yaml")  # what a result can depend on; not what Python and the compiler make of it
 
 
@@ -55,7 +56,7 @@ def _versions() -> dict[str, str]:
 @cache
 def code(package: Path = Path(lmrnn.__file__).parent) -> dict[str, str | None]:
     """The code that computes: ``sha256`` of the package's sources, and ``commit`` of the clone that they lie in, with
-    ``-dirty`` where files were changed since; None for those that were installed without one.
+    ``-dirty`` where files were changed since; None where there is no clone, or git does not say.
     """
     content = hashlib.sha256()
     for file in sorted(path for path in package.rglob("*") if path.suffix in _SOURCES):
@@ -70,7 +71,10 @@ def _commit(clone: Path) -> str | None:
         return None
     command = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # many trainings ask at a time
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # no process or no memory for git: a training that has ended is not lost for it
     return done.stdout.strip() if done.returncode == 0 else None  # git refuses, e.g., a clone of another user
 
 

@@ -21,7 +21,7 @@ from lmrnn.study.moments import evaluated_by, next_evaluation, out_of_patience
 from lmrnn.study.since import with_defaults
 from lmrnn.tasks import names_of
 from lmrnn.training.penalties import make_penalties
-from lmrnn.training.provenance import Stopwatch, now, peak_memory_mb
+from lmrnn.training.provenance import Stopwatch, code, now, peak_memory_mb
 from lmrnn.training.rates import CONSTANT, recurrent_factors
 from lmrnn.training.step import Adam, dense_megabytes, make_step
 from lmrnn.training.watching import Places, Watch
@@ -87,6 +87,7 @@ class Training:
     """
 
     def __init__(self, spec: dict[str, Any], train_set: Dataset, validation_set: Dataset, compute: Compute) -> None:
+        code()  # as it is now, which its result will say: files may change while it trains
         self.spec, self.settings, self.compute = spec, with_defaults(spec["training"]), compute
         seed = spec["seed"]
         network = dict(spec["network"])

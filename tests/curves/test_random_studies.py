@@ -20,6 +20,7 @@ from tests.random_studies import make_all, random_study, train_all
 
 STUDIES = 20
 MORE = int(os.environ.get("LMRNN_SOAK_STUDIES", "0"))
+pytestmark = pytest.mark.filterwarnings("ignore:left out")  # networks that explode
 
 
 def go_through(seed, results, dpi=None, most_figures=None, claims=None):

@@ -84,7 +84,15 @@ def test_what_is_no_mask_is_refused_with_its_name_and_what_is_allowed(tmp_path):
     assert "(2, 3)" in refusal(lambda path: np.save(path, np.ones((2, 3))), tmp_path, "oblong.npy")
     assert "not finite" in refusal(lambda path: np.save(path, np.full((2, 2), np.nan)), tmp_path, "nan.npy")
     assert "named 'weights'" in refusal(lambda path: np.savez(path, mask=MATRIX, weights=np.ones(4)), tmp_path)
-    for wrong in ([1, -1, 0, 1], [1, -1, 1], [[1, -1, 1, 1]], [1, np.nan, 1, 1], ["+", "-", "+", "+"], [-128, 1, 1, 1]):
+    for wrong in (
+        [1, -1, 0, 1],
+        [1, -1, 1],
+        1,
+        [[1, -1, 1, 1]],
+        [1, np.nan, 1, 1],
+        ["+", "-", "+", "+"],
+        [-128, 1, 1, 1],
+    ):
         said = refusal(lambda path, signs=wrong: np.savez(path, mask=MATRIX, signs=signs), tmp_path, "signs.npz")
         assert "signs are of" in said
         assert "allowed: 1 or -1 for each of 4 neurons" in said

@@ -198,7 +198,10 @@ def test_provenance_tells_where_and_at_what_cost():
     assert provenance["started"] <= provenance["ended"]
 
 
-def test_code_is_known_by_its_sources_and_its_commit(tmp_path):
+def test_code_is_known_by_its_sources_and_its_commit(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise BlockingIOError("no more processes")
+
     def git(*words):
         who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
         return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
@@ -211,12 +214,15 @@ def test_code_is_known_by_its_sources_and_its_commit(tmp_path):
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "first")
-    assert code.__wrapped__(package) == {**installed, "commit": git("rev-parse", "HEAD").strip()}
+    head = git("rev-parse", "HEAD").strip()
+    assert code.__wrapped__(package) == {**installed, "commit": head}
     (package / "made.pyc").write_text("not a source")
-    assert code.__wrapped__(package) == {**installed, "commit": git("rev-parse", "HEAD").strip()}
+    assert code.__wrapped__(package) == {**installed, "commit": head}
     (package / "loss.py").write_text("2")
     changed = code.__wrapped__(package)
-    assert changed["commit"] == git("rev-parse", "HEAD").strip() + "-dirty"
+    monkeypatch.setattr(subprocess, "run", fails)
+    assert code.__wrapped__(package) == {**changed, "commit": None}
+    assert changed["commit"] == head + "-dirty"
     assert changed["sha256"] != installed["sha256"]
 
 

@@ -79,7 +79,7 @@ def _cluster_row(network: LMRNN, spec: dict, labels: np.ndarray, scores: dict[in
         "silhouette": max(scores.values(), default=np.nan),
     }
     torus = spec["connectivity"].get("boundary") == "torus"
-    touching = sheet_neighbours(connectivity.side, torus) if connectivity.side else ()
+    touching = sheet_neighbours(connectivity.side, torus) if connectivity.side else np.zeros((0, 2), np.int64)
     between = connectivity.post != connectivity.pre
     pairs = np.stack([connectivity.post[between], connectivity.pre[between]], axis=1)
     strength = np.abs(network.recurrent.detach().numpy())[between]

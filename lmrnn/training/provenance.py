@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import resource
-import shutil
 import socket
 import subprocess
 import sys
@@ -56,26 +55,32 @@ def _versions() -> dict[str, str]:
 @cache
 def code(package: Path = Path(lmrnn.__file__).parent) -> dict[str, str | None]:
     """The code that computes: ``sha256`` of the package's sources, and ``commit`` of the clone that they lie in, with
-    ``-dirty`` where files were changed since; None where there is no clone, or git does not say.
+    ``-dirty`` where sources were changed since; None where there is no clone, or git does not say.
     """
     content = hashlib.sha256()
     for file in sorted(path for path in package.rglob("*") if path.suffix in _SOURCES):
         content.update(
             f"{file.relative_to(package).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
         )
-    return {"sha256": content.hexdigest(), "commit": _commit(package.parent)}
+    return {"sha256": content.hexdigest(), "commit": _commit(package)}
 
 
-def _commit(clone: Path) -> str | None:
-    if not (clone / ".git").exists() or shutil.which("git") is None:
+def _commit(package: Path) -> str | None:
+    if not (package.parent / ".git").exists() or (commit := _git(package, "rev-parse", "HEAD")) is None:
         return None
-    command = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return commit if _git(package, "status", "--porcelain", "--", ".") == "" else f"{commit}-dirty"
+
+
+def _git(package: Path, *words: str) -> str | None:
+    """What git says in a package's folder; None where it says nothing: a training is not lost for it."""
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # many trainings ask at a time
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PATIENCE)
-    except (OSError, subprocess.TimeoutExpired):
-        return None  # no process or no memory for git: a training that has ended is not lost for it
-    return done.stdout.strip() if done.returncode == 0 else None  # git refuses, e.g., a clone of another user
+        command = ["git", "-C", str(package), *words]
+        return subprocess.check_output(
+            command, env=environment, stderr=subprocess.DEVNULL, text=True, timeout=_PATIENCE
+        ).strip()
+    except (OSError, subprocess.SubprocessError):
+        return None  # no git, no process or memory for it, a clone of another user, a disk that does not answer
 
 
 def provenance(watch: Stopwatch, device: str) -> dict[str, Any]:

@@ -216,11 +216,11 @@ def test_code_is_known_by_its_sources_and_its_commit(tmp_path, monkeypatch):
     git("commit", "-qm", "first")
     head = git("rev-parse", "HEAD").strip()
     assert code.__wrapped__(package) == {**installed, "commit": head}
-    (package / "made.pyc").write_text("not a source")
+    (tmp_path / "study.yaml").write_text("a configuration is no source")
     assert code.__wrapped__(package) == {**installed, "commit": head}
     (package / "loss.py").write_text("2")
     changed = code.__wrapped__(package)
-    monkeypatch.setattr(subprocess, "run", fails)
+    monkeypatch.setattr(subprocess, "check_output", fails)
     assert code.__wrapped__(package) == {**changed, "commit": None}
     assert changed["commit"] == head + "-dirty"
     assert changed["sha256"] != installed["sha256"]

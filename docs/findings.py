@@ -93,9 +93,9 @@ def wirings(budget: int = 1000) -> list[str]:
     found = []
     for words, part in _parts(TWENTY, "curves/areas"):
         for name, network in SPARSE.items():
-            against = [_areas_between(part, (other,), network, budget) for other in ("full", "local-r3")]
-            differences = [_bounds(one, 3) if network != ("local-r3",) or one is against[0] else "" for one in against]
-            found.append(f"| {words} | {name} | {against[0].second:.3f} | {' | '.join(differences)} |")
+            against = {other: _areas_between(part, (other,), network, budget) for other in ("full", "local-r3")}
+            differences = ["" if (other,) == network else _bounds(made, 3) for other, made in against.items()]
+            found.append(f"| {words} | {name} | {against['full'].second:.3f} | {' | '.join(differences)} |")
     return found
 
 

@@ -13,6 +13,8 @@ import io
 import json
 import os
 import subprocess
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -20,14 +22,15 @@ import pandas as pd
 from lmrnn import __version__
 from lmrnn.figures.registry import FIGURES, draw
 from lmrnn.files.tables import check_table
+from lmrnn.study.cells import read_cell
 
 DOCS = Path(__file__).parent
 KEPT = DOCS / "results"
 
 
-def keep(folder: Path, figures: list[str], trained: str = "") -> Path:
-    """Keep the tables of a finished study; those of a study of the same name are replaced. `trained` says with which
-    commit its cells were trained, where that is not the one that is checked out.
+def keep(folder: Path, figures: list[str], trained: str = "not recorded") -> Path:
+    """Keep the tables of a finished study; those of a study of the same name are replaced. How many cells were trained
+    with which commit is what their files say; `trained` is said of those that do not, as cells of older versions.
     """
     study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     target = KEPT / folder.name
@@ -40,11 +43,10 @@ def keep(folder: Path, figures: list[str], trained: str = "") -> Path:
         place.write_bytes(gzip.compress(content, mtime=0))  # the same table, the same bytes
         digests[table.with_suffix("").as_posix()] = hashlib.sha256(content).hexdigest()
     cells = pd.read_csv(folder / "cells.csv")
-    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True, cwd=DOCS).strip()
     made = {
         "version": __version__,
-        "commit": commit,
-        "trained": trained or commit,
+        "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], text=True, cwd=DOCS).strip(),
+        "trained": _trained(cells["file"], trained),
         "cells": len(cells),
         "hours": round(float(cells[["training_seconds", "evaluation_seconds"]].sum().sum()) / 3600, 2),
         "figures": figures,
@@ -53,6 +55,12 @@ def keep(folder: Path, figures: list[str], trained: str = "") -> Path:
     }
     (target / "made.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return target
+
+
+def _trained(files: Iterable[str], otherwise: str) -> dict[str, int]:
+    """Number of cells by the commit that trained them; `otherwise` for those whose files do not say."""
+    codes = [read_cell(file, weights=False).provenance.get("code", {}).get("commit") for file in files]
+    return dict(Counter(code or otherwise for code in codes))
 
 
 def read(study: str, table: str) -> pd.DataFrame:
@@ -92,7 +100,7 @@ def main() -> None:
     keeping = commands.add_parser("keep")
     keeping.add_argument("folder", type=Path)
     keeping.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
-    keeping.add_argument("--trained", default="", help="commit that trained the cells, if not this one")
+    keeping.add_argument("--trained", default="not recorded", help="commit of the cells whose files name none")
     commands.add_parser("draw")
     arguments = parser.parse_args()
     if arguments.command == "keep":

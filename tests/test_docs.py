@@ -101,3 +101,7 @@ def test_the_numbers_of_the_findings_are_those_of_the_tables_that_stay():
     rows = findings["rows"]()
     assert len(rows) == len(set(rows)) == 56
     assert all(row in page for row in rows)
+    text = page[: page.index("## The replication as it was")] + (ROOT / "README.md").read_text().split("![Area")[0]
+    told = [one.replace(".", "0.", 1) for one in re.findall(r"(?<![\d\w.])-?\.\d{3}\b", text)]
+    assert len(told) > 20
+    assert set(told) <= set(re.findall(r"-?\d\.\d{3}", " ".join(rows)))

@@ -53,9 +53,6 @@ class Cluster(Protocol):
     def cancel(self, job_ids: Iterable[str], site: str) -> bool:
         """Stop tasks that run or wait; whether that worked."""
 
-    def cancel_task(self, job_id: str, site: str) -> None:
-        """Stop one task without waiting for its end."""
-
 
 def make_cluster(settings: ExecutorSettings, python: str) -> Cluster:
     """Cluster that the settings name: ``slurm``, ``local`` or ``debug``. Raises ValueError on another name."""
@@ -152,10 +149,6 @@ class LocalCluster(_ThisMachine):
                 process.kill()
         return True
 
-    def cancel_task(self, job_id: str, site: str) -> None:
-        """Stop one task's processes."""
-        self.cancel([job_id], site)
-
 
 def _controller(job_id: str) -> psutil.Process | None:
     """The controller process of a local task; None when it has ended (its number may then be another's)."""
@@ -223,6 +216,3 @@ class DebugCluster(_ThisMachine):
         if self.at_work is not None:
             terminate(self.at_work)
         return True
-
-    def cancel_task(self, job_id: str, site: str) -> None:
-        """A task that has nothing left to do ends by itself."""

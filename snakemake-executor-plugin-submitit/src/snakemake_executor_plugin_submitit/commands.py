@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from snakemake_executor_plugin_submitit.states import GONE, UNKNOWN, first_word
 
+ANSWER_SECONDS = 60  # for each command
 # A cancelled task gets this long to save its state and leave the queue, a silent controller to answer.
 CANCEL_SECONDS = 60.0
 # What Slurm sets in a job. A driver that runs inside one, or in a shell that did, must not hand it on to its tasks,
@@ -23,9 +24,9 @@ _OF_A_TERMINAL = ("SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_")
 _TASKS = re.compile(r"(\d+)(?:_(\d+)|_\[([\d,-]+)(?:%\d+)?\])?")
 
 
-def run(*command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's commands, given as its words. A status of 124 means that it did not answer within `timeout`
-    seconds, 127 that it could not be started.
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's commands, given as its words. A status of 124 means that it did not answer within
+    `ANSWER_SECONDS`, 127 that it could not be started.
     """
     try:
         # In a session of its own: Ctrl-C in the terminal is the driver's, and must not cut a submission short.
@@ -34,13 +35,13 @@ def run(*command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=ANSWER_SECONDS,
             env=environment(),
             check=False,
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 124, "", f"{command[0]} did not answer within {timeout:.0f} s")
+        return subprocess.CompletedProcess(command, 124, "", f"{command[0]} did not answer within {ANSWER_SECONDS} s")
     except OSError as error:
         return subprocess.CompletedProcess(command, 127, "", f"{command[0]} cannot be started: {error}")
 
@@ -188,8 +189,3 @@ def cancel(job_ids: Iterable[str], site: str = "") -> bool:
             time.sleep(0.5)
     except KeyboardInterrupt:
         return taken
-
-
-def cancel_task(job_id: str, site: str = "") -> None:
-    """Cancel one task, without waiting."""
-    run("scancel", *at(site), job_id)

@@ -60,19 +60,16 @@ class Task:
 @dataclass
 class Entry:
     """The latest that is known of one job: its key (absolute path of its first output, or its rule and wildcards in the
-    working directory), its rule, its rule's log file or empty, the task it was last submitted in, its outcome
-    (``open``, ``done``, ``failed``, ``interrupted``) with a reason for people and the exit status of its command or the
-    signal that ended it, how often it was submitted, the time of the last event in seconds since 1970, and the
-    fingerprint of what it is made of.
+    working directory), its rule's log file or empty, the task it was last submitted in, its outcome (``open``,
+    ``done``, ``failed``, ``interrupted``) with a reason for people and the exit status of its command or the signal
+    that ended it, the time of the last event in seconds since 1970, and the fingerprint of what it is made of.
     """
 
     key: str
-    rule: str
     log: str
     task: Task
     outcome: str = OPEN
     reason: str = ""
-    submissions: int = 0
     since: float = 0.0
     made: str = ""
     status: int | None = None
@@ -202,19 +199,14 @@ def _apply(
 
 def _submit(record: Record, entries: dict[str, Entry], submissions: dict[str, list[Task]]) -> None:
     # Version 0 wrote paths as the workflow names them, and one workflow had one ledger.
-    workflow = record.get("workflow", os.getcwd())
-    tasks = []
+    workflow, driver, site = record.get("workflow", os.getcwd()), record.get("driver", {}), record.get("site", "")
+    tasks = submissions[record["folder"]] = []
     for index, jobs in enumerate(record["tasks"]):
         keys = tuple(os.path.abspath(os.path.join(workflow, job["key"])) for job in jobs)
-        task = Task(record["folder"], index, keys, record["cluster"], site=record.get("site", ""), workflow=workflow)
-        task.driver = record.get("driver", {})
+        task = Task(record["folder"], index, keys, record["cluster"], "", "", site, workflow, driver)
         tasks.append(task)
         for key, job in zip(keys, jobs, strict=True):
-            count = 1 + (entries[key].submissions if key in entries else 0)
-            entry = Entry(key, job["rule"], job["log"], task, submissions=count, since=float(record["time"]))
-            entry.made = job.get("made", "")
-            entries[key] = entry
-    submissions[record["folder"]] = tasks
+            entries[key] = Entry(key, job["log"], task, since=float(record["time"]), made=job.get("made", ""))
 
 
 def _end(entries: dict[str, Entry], task: Task, keys: Iterable[str], outcome: str, record: Record) -> None:

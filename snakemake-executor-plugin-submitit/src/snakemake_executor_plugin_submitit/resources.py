@@ -29,19 +29,6 @@ _NAMED = (
     (("cpus_per_gpu",), "cpus-per-gpu", None),
 )
 # These say where a task's files lie and how it is found again: the executor could not follow its tasks without them.
-OWN = (
-    "array",
-    "comment",
-    "output",
-    "error",
-    "parsable",
-    "wait",
-    "wrap",
-    "test-only",
-    "requeue",
-    "no-requeue",
-    "signal",
-)
 _REFUSED = ("array", "comment", "output", "error", "parsable", "wait", "wrap", "test-only", "-a", "-o", "-e", "-W")
 _GPUS = re.compile(r"[\w.-]+")
 _GRES = re.compile(r"[\w./-]+(:[\w.-]+)?(:\d+)?(,[\w./-]+(:[\w.-]+)?(:\d+)?)*")

@@ -187,7 +187,3 @@ class SlurmCluster:
     def cancel(self, job_ids: Iterable[str], site: str) -> bool:
         """One scancel for up to 200 arrays."""
         return commands.cancel(job_ids, site)
-
-    def cancel_task(self, job_id: str, site: str) -> None:
-        """One scancel."""
-        commands.cancel_task(job_id, site)

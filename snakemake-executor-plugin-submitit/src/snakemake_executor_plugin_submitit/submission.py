@@ -272,7 +272,7 @@ class Submitter:
                 entry = self._latest.get(job["key"])
                 if entry is not None:
                     earlier[job["key"]] = str(entry.task.path(self.base)), entry.made in ("", job["made"])
-                self._latest[job["key"]] = Entry(job["key"], job["rule"], job["log"], task, made=job["made"])
+                self._latest[job["key"]] = Entry(job["key"], job["log"], task, made=job["made"])
         return earlier
 
     def _new_folder(self) -> str:

@@ -9,8 +9,8 @@ import sys
 
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake_executor_plugin_submitit.executor import Executor
-from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from .executor import Executor
+from .settings import ExecutorSettings
 
 __version__ = "0.2.0"
 
@@ -30,6 +30,6 @@ __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 # Snakemake loads its plugins before it reads a configuration, and nothing else of a workflow. Whoever reads the ledger
 # alone loads no Snakemake.
 if "snakemake.settings.types" in sys.modules:
-    from snakemake_executor_plugin_submitit.configfiles import explain_unreadable_files
+    from .configfiles import explain_unreadable_files
 
     explain_unreadable_files()

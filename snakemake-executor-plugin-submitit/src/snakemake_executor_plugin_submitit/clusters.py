@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import psutil
 
-from snakemake_executor_plugin_submitit.processes import terminate
-from snakemake_executor_plugin_submitit.resources import Request, signal_delay
-from snakemake_executor_plugin_submitit.settings import ExecutorSettings
-from snakemake_executor_plugin_submitit.slurm import SlurmCluster
-from snakemake_executor_plugin_submitit.task import Pack
+from .processes import terminate
+from .resources import Request, signal_delay
+from .settings import ExecutorSettings
+from .slurm import SlurmCluster
+from .task import Pack
 
 # No limit where nothing but this machine is asked: Snakemake's own --jobs is one.
 UNLIMITED = 1000

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 
-from snakemake_executor_plugin_submitit.states import GONE, UNKNOWN, first_word
+from .states import GONE, UNKNOWN, first_word
 
 ANSWER_SECONDS = 60  # for each command
 # A cancelled task gets this long to save its state and leave the queue, a silent controller to answer.

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit.commands import at, run, seconds, tasks_of
-from snakemake_executor_plugin_submitit.ledger import Task
+from .commands import at, run, seconds, tasks_of
+from .ledger import Task
 
 COLUMNS = (
     "task",

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit.records import Record, append_record, is_status, is_text, read_records
+from .records import Record, append_record, is_status, is_text, read_records
 
 EVENTS = "events.jsonl"
 EARLIER_EVENTS = "cells.jsonl"  # tasks of version 0 may still run, and report there

@@ -13,19 +13,19 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from snakemake_executor_plugin_submitit.clusters import make_cluster
-from snakemake_executor_plugin_submitit.efficiency import write_reports
-from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError, UnansweredError
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, NOTHING, read_events
-from snakemake_executor_plugin_submitit.identity import job_key, rules_of, shown
-from snakemake_executor_plugin_submitit.interrupts import Patience
-from snakemake_executor_plugin_submitit.ledger import Task
-from snakemake_executor_plugin_submitit.outcome import RUNNING, Judge, Outcome
-from snakemake_executor_plugin_submitit.packing import Jobs, PackBuilder
-from snakemake_executor_plugin_submitit.pruning import prune_task
-from snakemake_executor_plugin_submitit.states import UNKNOWN, Phase, is_dead, meaning
-from snakemake_executor_plugin_submitit.submission import Submitter
-from snakemake_executor_plugin_submitit.waiting import Reasons
+from .clusters import make_cluster
+from .efficiency import write_reports
+from .errors import LimitedError, RefusedError, UnansweredError
+from .events import DONE, FAILED, INTERRUPTED, NOTHING, read_events
+from .identity import job_key, rules_of, shown
+from .interrupts import Patience
+from .ledger import Task
+from .outcome import RUNNING, Judge, Outcome
+from .packing import Jobs, PackBuilder
+from .pruning import prune_task
+from .states import UNKNOWN, Phase, is_dead, meaning
+from .submission import Submitter
+from .waiting import Reasons
 
 TICK_SECONDS = 0.5
 # No job waits longer than this for company.

@@ -16,15 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED
-from snakemake_executor_plugin_submitit.records import (
-    Record,
-    append_record,
-    is_status,
-    is_text,
-    is_time,
-    read_records,
-)
+from .events import DONE, FAILED, INTERRUPTED
+from .records import Record, append_record, is_status, is_text, is_time, read_records
 
 LEDGER = "ledger.jsonl"
 DEFAULT_FOLDER = Path(".snakemake") / "submitit"

@@ -24,18 +24,9 @@ from snakemake.exceptions import MissingOutputException, SpawnedJobError
 from snakemake.executors import local
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakemake_executor_plugin_submitit.events import (
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    KILLED,
-    LOST,
-    STARTED,
-    Event,
-    write_event,
-)
-from snakemake_executor_plugin_submitit.task import MAKING_ROOM, NESTED
-from snakemake_executor_plugin_submitit.words import words
+from .events import DONE, FAILED, INTERRUPTED, KILLED, LOST, STARTED, Event, write_event
+from .task import MAKING_ROOM, NESTED
+from .words import words
 
 # EX_TEMPFAIL of sysexits.h: a program that saved its state and goes on when it is started again
 RESUMABLE_STATUS = 75

@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit.events import DONE, FAILED, INTERRUPTED, KILLED, LOST, Event
-from snakemake_executor_plugin_submitit.states import Phase, is_dead, meaning
+from .events import DONE, FAILED, INTERRUPTED, KILLED, LOST, Event
+from .states import Phase, is_dead, meaning
 
 RUNNING = "running"
 # Slurm needs a few seconds to end a task after the first of its processes was killed.

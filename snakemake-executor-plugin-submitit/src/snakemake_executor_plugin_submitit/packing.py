@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_executor_plugins.utils import encode_target_jobs_cli_args
 
-from snakemake_executor_plugin_submitit.identity import job_key, members, rules_of
-from snakemake_executor_plugin_submitit.task import Pack, PackedJob
-from snakemake_executor_plugin_submitit.words import words
+from .identity import job_key, members, rules_of
+from .task import Pack, PackedJob
+from .words import words
 
 if TYPE_CHECKING:
     from snakemake_interface_executor_plugins.jobs import JobExecutorInterface

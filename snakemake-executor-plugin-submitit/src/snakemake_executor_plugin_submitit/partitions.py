@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from snakemake_executor_plugin_submitit.resources import Request, gpus
+from .resources import Request, gpus
 
 _UNITS = {"d": 1440, "h": 60, "m": 1, "min": 1, "s": 1 / 60}
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d+)(?::(\d+))?")

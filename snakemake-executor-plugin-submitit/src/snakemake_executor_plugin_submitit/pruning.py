@@ -7,8 +7,8 @@ from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit.events import DONE
-from snakemake_executor_plugin_submitit.ledger import Entry, Task
+from .events import DONE
+from .ledger import Entry, Task
 
 LOGS = "logs"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+    from .settings import ExecutorSettings
 
 # resource of a rule (several names for the same) -> option of sbatch, and the setting that stands in
 _NAMED = (

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit import commands
-from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError, UnansweredError
-from snakemake_executor_plugin_submitit.resources import Request, signal_delay
-from snakemake_executor_plugin_submitit.task import Pack
+from . import commands
+from .errors import LimitedError, RefusedError, UnansweredError
+from .resources import Request, signal_delay
+from .task import Pack
 
 PENDING_PICKLE = "task.pkl"
 SCRIPT = "sbatch.sh"

@@ -14,24 +14,17 @@ import psutil
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from snakemake_executor_plugin_submitit.clusters import Cluster
-from snakemake_executor_plugin_submitit.errors import LimitedError, RefusedError
-from snakemake_executor_plugin_submitit.events import DONE, INTERRUPTED, NOTHING, read_events
-from snakemake_executor_plugin_submitit.identity import (
-    description,
-    fingerprint,
-    is_same,
-    job_key,
-    rules_of,
-    uncarried,
-)
-from snakemake_executor_plugin_submitit.ledger import OPEN, Entry, Ledger, Task, folder_in_use
-from snakemake_executor_plugin_submitit.outcome import Outcome
-from snakemake_executor_plugin_submitit.packing import Jobs, PackBuilder, grouped, threads_of
-from snakemake_executor_plugin_submitit.partitions import Partition, best, read_partitions
-from snakemake_executor_plugin_submitit.pruning import prune_all, remove_submission
-from snakemake_executor_plugin_submitit.resources import Request, alike, packed, request, together
-from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from .clusters import Cluster
+from .errors import LimitedError, RefusedError
+from .events import DONE, INTERRUPTED, NOTHING, read_events
+from .identity import description, fingerprint, is_same, job_key, rules_of, uncarried
+from .ledger import OPEN, Entry, Ledger, Task, folder_in_use
+from .outcome import Outcome
+from .packing import Jobs, PackBuilder, grouped, threads_of
+from .partitions import Partition, best, read_partitions
+from .pruning import prune_all, remove_submission
+from .resources import Request, alike, packed, request, together
+from .settings import ExecutorSettings
 
 LARGEST_ARRAY = 1000
 LONGEST_COMMENT = 200

@@ -10,19 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from snakemake_executor_plugin_submitit.events import (
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    KILLED,
-    LOST,
-    NOTHING,
-    STARTED,
-    Event,
-    read_events,
-    write_event,
-)
-from snakemake_executor_plugin_submitit.processes import ignore_usr2, interrupt, keep_orphans, task_lock, terminate
+from .events import DONE, FAILED, INTERRUPTED, KILLED, LOST, NOTHING, STARTED, Event, read_events, write_event
+from .processes import ignore_usr2, interrupt, keep_orphans, task_lock, terminate
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from snakemake_executor_plugin_submitit.states import Phase, meaning
+from .states import Phase, meaning
 
 if TYPE_CHECKING:
-    from snakemake_executor_plugin_submitit.clusters import Cluster
-    from snakemake_executor_plugin_submitit.ledger import Task
+    from .clusters import Cluster
+    from .ledger import Task
 
 # Slurm's words for: no node or limit of the partition, account or QOS will ever allow this.
 _STUCK = re.compile(

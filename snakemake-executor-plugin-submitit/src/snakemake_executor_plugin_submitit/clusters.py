@@ -23,20 +23,22 @@ UNLIMITED = 1000
 
 
 class Cluster(Protocol):
-    """What the executor needs of a place to run. `site` is the name of a cluster of a multi-cluster Slurm, or empty;
-    jobs that become ready within `gather` seconds of each other are submitted together: at first, and once any has
-    ended.
+    """What the executor needs of a place to run; what is said of it here holds for this machine. `site` is the name of
+    a cluster of a multi-cluster Slurm, or empty; jobs that become ready within `gather` seconds of each other are
+    submitted together: at first, and once any has ended.
     """
 
     name: str
     stop: threading.Event
-    gather: tuple[float, float]
+    gather: tuple[float, float] = (0.5, 0.5)  # a submission costs nothing here
 
     def array_limit(self) -> int:
-        """Most tasks in one submission."""
+        """Most tasks in one submission: no limit but Snakemake's own --jobs."""
+        return UNLIMITED
 
     def time_limits(self, site: str) -> set[float]:
         """Times in minutes beyond which some tasks would not be started."""
+        return set()
 
     def submit(self, folder: Path, packs: Sequence[Pack], asked: Request, name: str, comment: str) -> list[str]:
         """Start one task per pack, each in its own folder, and name them."""
@@ -49,6 +51,7 @@ class Cluster(Protocol):
 
     def reasons(self, site: str) -> dict[str, str]:
         """Why tasks wait, by the id of their array."""
+        return {}
 
     def cancel(self, job_ids: Iterable[str], site: str) -> bool:
         """Stop tasks that run or wait; whether that worked."""
@@ -66,28 +69,7 @@ def make_cluster(settings: ExecutorSettings, python: str) -> Cluster:
     raise ValueError(f"cluster is one of slurm, local, debug, not {settings.cluster!r}")
 
 
-class _ThisMachine:
-    """What the two clusters of this machine have in common."""
-
-    gather = (0.5, 0.5)  # a submission costs nothing here
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-
-    def array_limit(self) -> int:
-        """No limit of their own."""
-        return UNLIMITED
-
-    def time_limits(self, site: str) -> set[float]:
-        """Whatever is asked for is started."""
-        return set()
-
-    def reasons(self, site: str) -> dict[str, str]:
-        """Nothing waits."""
-        return {}
-
-
-class LocalCluster(_ThisMachine):
+class LocalCluster(Cluster):
     """Processes of this machine, through submitit's local executor. `requeues` is how often a resumable task that runs
     into its time limit continues, `delay` how many seconds before it is told to make room.
     """
@@ -97,9 +79,9 @@ class LocalCluster(_ThisMachine):
     LONG_MINUTES = 525_600
 
     def __init__(self, requeues: int, delay: int) -> None:
-        super().__init__()
         self.requeues, self.delay = requeues, delay
         self.jobs: dict[str, Any] = {}
+        self.stop = threading.Event()
 
     def submit(self, folder: Path, packs: Sequence[Pack], asked: Request, name: str, comment: str) -> list[str]:
         """Start one process per pack; see `Cluster`."""
@@ -160,13 +142,13 @@ def _controller(job_id: str) -> psutil.Process | None:
     return process if ours else None
 
 
-class DebugCluster(_ThisMachine):
+class DebugCluster(Cluster):
     """One task after the other in a thread of this process."""
 
     name = "debug"
 
     def __init__(self) -> None:
-        super().__init__()
+        self.stop = threading.Event()
         self.ended: dict[str, str] = {}
         self.at_work: int | None = None  # process id of the nested Snakemake
         self.turn = threading.Lock()

@@ -6,7 +6,7 @@ import re
 import shlex
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import commands
@@ -101,18 +101,15 @@ class SlurmCluster:
     name = "slurm"
     # Jobs that follow on others trickle in, because Snakemake takes in one by one what has ended.
     gather = (1.0, 3.0)
+    array_limit = staticmethod(commands.array_limit)
+    time_limits = staticmethod(commands.time_limits)
+    states = staticmethod(commands.states)
+    reasons = staticmethod(commands.pending_reasons)
+    cancel = staticmethod(commands.cancel)
 
     def __init__(self, requeues: int, delay: int, parallel: int, python: str) -> None:
         self.requeues, self.delay, self.parallel, self.python = requeues, delay, max(1, parallel), python
         self.stop = threading.Event()
-
-    def array_limit(self) -> int:
-        """Slurm's own limit."""
-        return commands.array_limit()
-
-    def time_limits(self, site: str) -> set[float]:
-        """The partitions' own."""
-        return commands.time_limits(site)
 
     def submit(self, folder: Path, packs: Sequence[Pack], asked: Request, name: str, comment: str) -> list[str]:
         """Submit one array; see `Cluster`. Raises RefusedError with sbatch's message, LimitedError where a limit of
@@ -175,15 +172,3 @@ class SlurmCluster:
         named = next(folder.glob("*/*_submitted.pkl"), None)
         array = named.name.split("_")[0] if named else self._find(folder, site, time.monotonic() + RETRY_SECONDS)
         return place_pickles(folder, array, tasks) if array else []
-
-    def states(self, job_ids: Iterable[str], site: str) -> dict[str, str]:
-        """One sacct for all."""
-        return commands.states(job_ids, site)
-
-    def reasons(self, site: str) -> dict[str, str]:
-        """Why arrays wait, by their id."""
-        return commands.pending_reasons(site)
-
-    def cancel(self, job_ids: Iterable[str], site: str) -> bool:
-        """One scancel for up to 200 arrays."""
-        return commands.cancel(job_ids, site)

@@ -27,25 +27,11 @@ class State(NamedTuple):
 
 # Neither sacct nor squeue knows the task, and squeue did answer; nobody answered.
 GONE, UNKNOWN = "GONE", "UNKNOWN"
+_WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
+_RUNNING = ("RUNNING", "COMPLETING", "EXPEDITING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED")
 STATES = {
-    "PENDING": State(Phase.WAITS),
-    "CONFIGURING": State(Phase.WAITS),
-    "REQUEUED": State(Phase.WAITS),
-    "REQUEUE_FED": State(Phase.WAITS),
-    "REQUEUE_HOLD": State(Phase.WAITS),
-    "RESV_DEL_HOLD": State(Phase.WAITS),
-    "SPECIAL_EXIT": State(Phase.WAITS),
-    "POWER_UP_NODE": State(Phase.WAITS),
-    "RUNNING": State(Phase.RUNS),
-    "COMPLETING": State(Phase.RUNS),
-    "EXPEDITING": State(Phase.RUNS),
-    "RESIZING": State(Phase.RUNS),
-    "SIGNALING": State(Phase.RUNS),
-    "STAGE_OUT": State(Phase.RUNS),
-    "STOPPED": State(Phase.RUNS),
-    "SUSPENDED": State(Phase.RUNS),
-    "UPDATE_DB": State(Phase.RUNS),
-    UNKNOWN: State(Phase.RUNS),
+    **dict.fromkeys((*_WAITING, "POWER_UP_NODE"), State(Phase.WAITS)),
+    **dict.fromkeys((*_RUNNING, "UPDATE_DB", UNKNOWN), State(Phase.RUNS)),
     # After these Slurm may start the task again: they are final only if they last.
     "NODE_FAIL": State(Phase.MAY_COME_BACK, "the node was lost"),
     "PREEMPTED": State(Phase.MAY_COME_BACK, "the task was preempted and not requeued"),

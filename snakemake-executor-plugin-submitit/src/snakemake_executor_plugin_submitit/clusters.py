@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import psutil
 
-from .processes import terminate
+from .processes import end_family
 from .resources import Request, signal_delay
 from .settings import ExecutorSettings
 from .slurm import SlurmCluster
@@ -196,5 +196,5 @@ class DebugCluster(Cluster):
         """Start no further task, and end the one that runs."""
         self.stop.set()
         if self.at_work is not None:
-            terminate(self.at_work)
+            end_family(self.at_work)
         return True

@@ -51,12 +51,8 @@ def environment() -> dict[str, str]:
     person at a terminal. SBATCH_* are a site's or a user's own defaults and stay, but for the export of the
     environment, which tasks need whole, and for waiting until they end.
     """
-    in_job = "SLURM_JOB_ID" in os.environ
-    kept = {}
-    for name, value in os.environ.items():
-        stale = name.startswith(("SLURM_", *_OF_A_TERMINAL)) or (in_job and name.startswith(_OF_A_JOB))
-        if name in _OF_A_USER or not stale:
-            kept[name] = value
+    foreign = ("SLURM_", *_OF_A_TERMINAL, *(_OF_A_JOB if "SLURM_JOB_ID" in os.environ else ()))
+    kept = {name: value for name, value in os.environ.items() if name in _OF_A_USER or not name.startswith(foreign)}
     for name in ("SBATCH_EXPORT", "SBATCH_WAIT"):
         kept.pop(name, None)
     return {**kept, "SLURM_BITSTR_LEN": "0"}  # else long lists of array tasks are cut short
@@ -113,13 +109,12 @@ def tasks_of(name: str) -> list[str]:
     return [f"{found[1]}_{index}" for first, _, last in ranges for index in range(int(first), int(last or first) + 1)]
 
 
-def _squeue(form: str, site: str, *options: str) -> dict[str, str] | None:
+def _squeue(form: str, site: str, *options: str, states: str = "all") -> dict[str, str] | None:
     """What the controller has in memory: all that waits or runs, and what ended in the last minutes. The first of the
     two columns is the key; None when it does not answer.
     """
-    answer = run(
-        "squeue", *at(site), "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={form}", *options
-    )
+    whose = ("--noheader", f"--states={states}", f"--user={os.getuid()}")
+    answer = run("squeue", *at(site), *whose, f"--format={form}", *options)
     if answer.returncode:
         return None
     return dict(line.strip().split("|", 1) for line in answer.stdout.splitlines() if "|" in line)
@@ -127,8 +122,7 @@ def _squeue(form: str, site: str, *options: str) -> dict[str, str] | None:
 
 def pending_reasons(site: str = "") -> dict[str, str]:
     """Why Slurm lets each waiting array wait, by the array's id; empty when it does not answer."""
-    answer = run("squeue", *at(site), "--noheader", "--states=pending", f"--user={os.getuid()}", "--format=%F|%r")
-    return dict(line.strip().split("|", 1) for line in answer.stdout.splitlines() if "|" in line)
+    return _squeue("%F|%r", site, states="pending") or {}
 
 
 def array_limit() -> int:
@@ -136,10 +130,8 @@ def array_limit() -> int:
     answer.
     """
     answer = run("scontrol", "show", "config")
-    for line in answer.stdout.splitlines():
-        name, _, value = line.partition("=")
-        if name.strip() == "MaxArraySize":
-            return max(1, int(value) - 1)
+    if found := re.search(r"^\s*MaxArraySize\s*=\s*(\d+)", answer.stdout, re.MULTILINE):
+        return max(1, int(found[1]) - 1)
     raise RuntimeError(f"Slurm does not answer: {answer.stderr.strip() or answer.stdout.strip() or 'no reason given'}")
 
 

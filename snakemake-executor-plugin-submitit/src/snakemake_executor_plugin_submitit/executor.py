@@ -228,7 +228,7 @@ class Executor(RemoteExecutor):
             self._again(info, flight, outcome)
         elif flight.attached or self._may_try_alone(flight, outcome):
             if outcome.alone:
-                self.submitter.leave_alone(flight.key)
+                self.submitter.alone.add(flight.key)
             self._again(info, flight, outcome, counts=False)
         else:
             self._fail(info, flight, outcome)
@@ -240,7 +240,7 @@ class Executor(RemoteExecutor):
         that comes before anything could heed it.
         """
         blameless = len(flight.task.keys) > 1 or not outcome.begun
-        return outcome.alone and blameless and not self.submitter.is_left_alone(flight.key)
+        return outcome.alone and blameless and flight.key not in self.submitter.alone
 
     def _again(self, info: SubmittedJobInfo, flight: Flight, outcome: Outcome, counts: bool = True) -> None:
         """Submit a job anew, unless it has been cut short too often."""

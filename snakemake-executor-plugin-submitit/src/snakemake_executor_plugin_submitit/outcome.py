@@ -66,10 +66,7 @@ class Judge:
         if not dead:
             self._since.pop((str(task), "dead"), None)
             return Outcome(RUNNING)
-        waited = self._waited(task, "dead")
-        if meaning(state).phase == Phase.OVER:
-            return self._after_death(task, state, event, waited > self.latency, resumable)
-        return self._after_death(task, state, event, True, resumable) if waited > self.grace else Outcome(RUNNING)
+        return self._after_death(task, state, event, resumable)
 
     def _after_a_kill(self, task: Path, job: str, state: str, event: Event, resumable: bool) -> Outcome:
         """Outcome of a job that was shot down, perhaps with its whole task, of which Slurm will then say why."""
@@ -81,30 +78,26 @@ class Judge:
             by_itself = self._waited(task, f"kill of {job}") > KILL_SECONDS
             return _failed(event, event.reason, alone=True) if by_itself else Outcome(RUNNING)
         if row.phase == Phase.MAY_COME_BACK:
-            if resumable:
-                return Outcome(INTERRUPTED, event.reason)
-            return (
-                self._after_death(task, state, event, True, False)
-                if self._waited(task, "dead") > self.grace
-                else Outcome(RUNNING)
-            )
+            return Outcome(INTERRUPTED, event.reason) if resumable else self._after_death(task, state, event, False)
         if not row.wanted and self._waited(task, "dead") <= self.latency:
             return Outcome(RUNNING)  # like its neighbours that did not live to report: all go on together
         why = f"; Slurm's state {state}: {row.advice}" if row.advice else ""
         return _failed(event, f"{event.reason}{why}{log_hint(task)}", alone=not row.wanted)
 
-    def _after_death(self, task: Path, state: str, event: Event, waited: bool, resumable: bool) -> Outcome:
-        """Outcome of a job whose task is dead for good."""
-        row = meaning(state)
+    def _after_death(self, task: Path, state: str, event: Event, resumable: bool) -> Outcome:
+        """Outcome of a job whose task is dead, once it has been so for long enough."""
+        row, waited = meaning(state), self._waited(task, "dead")
+        may_come_back = row.phase == Phase.MAY_COME_BACK
+        if may_come_back and waited <= self.grace:
+            return Outcome(RUNNING)
         if event.kind == INTERRUPTED and resumable and not row.wanted:
             return Outcome(INTERRUPTED, event.reason)
-        if not waited and not row.wanted:
+        if not may_come_back and not row.wanted and waited <= self.latency:
             return Outcome(RUNNING)  # its report may still be on its way through a slow file system
-        if resumable and (row.phase == Phase.MAY_COME_BACK or state == "BOOT_FAIL"):
+        if resumable and (may_come_back or state == "BOOT_FAIL"):
             return Outcome(INTERRUPTED, row.advice)
         whole = f"Slurm's state {state}: {row.advice or 'it left no report'}{log_hint(task)}"
-        alone = row.phase == Phase.OVER and not row.wanted
-        return _failed(event, whole, alone=alone, begun=bool(event.kind))
+        return _failed(event, whole, alone=not may_come_back and not row.wanted, begun=bool(event.kind))
 
     def _waited(self, task: Path, what: str) -> float:
         """Seconds since something was first seen of a task."""

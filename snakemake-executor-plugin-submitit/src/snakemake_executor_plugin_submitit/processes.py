@@ -22,11 +22,6 @@ _PR_SET_CHILD_SUBREAPER = 36
 BACKGROUND_SECONDS = 2.0
 
 
-def ignore_usr2() -> None:
-    """Ignore USR2 in this process and all that it starts."""
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-
-
 def keep_orphans() -> None:
     """Stay the parent of whatever outlives its own parent below this process, so that it can be ended too."""
     if sys.platform == "linux":
@@ -47,19 +42,10 @@ def family(leader: int | None) -> list[psutil.Process]:
     return [process for process in members.values() if _is_alive(process)]
 
 
-def interrupt(leader: int | None, grace: float) -> None:
-    """Tell a family's processes to save their state (USR2), until they have ended or `grace` seconds are over; then
-    they are killed.
+def end_family(leader: int | None, number: int = signal.SIGTERM, grace: float = BACKGROUND_SECONDS) -> None:
+    """Tell a family's processes to end, or by SIGUSR2 to save their state; what lives on after `grace` seconds is
+    killed.
     """
-    _end(leader, signal.SIGUSR2, grace)
-
-
-def terminate(leader: int | None, grace: float = BACKGROUND_SECONDS) -> None:
-    """End a family's processes, if need be by force after `grace` seconds."""
-    _end(leader, signal.SIGTERM, grace)
-
-
-def _end(leader: int | None, number: int, grace: float) -> None:
     end = time.monotonic() + grace
     while left := family(leader):
         over = time.monotonic() > end

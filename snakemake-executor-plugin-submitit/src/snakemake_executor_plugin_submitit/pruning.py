@@ -30,11 +30,6 @@ def prune_task(base: Path, task: Task, keep_logs: bool = False) -> None:
             submission.parent.rmdir()
 
 
-def remove_submission(base: Path, folder: str) -> None:
-    """Remove a submission's folder of which the cluster has taken nothing."""
-    shutil.rmtree(base / folder, ignore_errors=True)
-
-
 def prune_all(
     base: Path,
     entries: dict[str, Entry],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from .ledger import OPEN, Entry, Ledger, Task, folder_in_use
 from .outcome import Outcome
 from .packing import Jobs, PackBuilder, grouped, threads_of
 from .partitions import Partition, best, read_partitions
-from .pruning import prune_all, remove_submission
+from .pruning import prune_all
 from .resources import Request, alike, packed, request, together
 from .settings import ExecutorSettings
 
@@ -49,7 +50,7 @@ class Submitter:
         self._limit = 0
         self._time_limits: dict[str, list[float]] = {}  # of partitions, in minutes, by the cluster's name
         self._numbers = itertools.count(1)
-        self._alone: set[str] = set()  # jobs that try again without neighbours
+        self.alone: set[str] = set()  # jobs that try again without neighbours in their task
         self._left_behind: dict[str, Entry] = {}
         self._latest: dict[str, Entry] = {}
         self._read_ledger()
@@ -101,14 +102,6 @@ class Submitter:
         left, self._left_behind = self._left_behind, {}
         return {key: entry.task for key, entry in left.items()}
 
-    def leave_alone(self, key: str) -> None:
-        """From now on, a job has no neighbours in its task."""
-        self._alone.add(key)
-
-    def is_left_alone(self, key: str) -> bool:
-        """Whether a job already was without neighbours for its own or their sake."""
-        return key in self._alone
-
     def close(self, alive: Container[tuple[str, int]]) -> None:
         """Note what ended well without being asked for any more, and clear away all that is finished but for tasks that
         are still `alive` (folder and index).
@@ -156,7 +149,7 @@ class Submitter:
         """
         if jobs and not self._limit:
             self._limit = self.largest = self._array_limit()
-        for packs in grouped(jobs, self._kind, self.settings.pack or 1, self._alone):
+        for packs in grouped(jobs, self._kind, self.settings.pack or 1, self.alone):
             start = 0
             while start < len(packs):
                 size = self.largest  # may change with each submission
@@ -248,7 +241,7 @@ class Submitter:
             for key in task.keys:
                 self.note_end(task, key, Outcome(INTERRUPTED, f"waits for room: {' '.join(reason.split())}"))
                 self._latest.pop(key, None)
-        remove_submission(self.base, folder)
+        shutil.rmtree(self.base / folder, ignore_errors=True)
 
     def _names(self, packs: Sequence[Jobs]) -> tuple[str, str]:
         """Name and comment of an array, for people who look at the queue."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from .events import DONE, FAILED, INTERRUPTED, KILLED, LOST, NOTHING, STARTED, Event, read_events, write_event
-from .processes import ignore_usr2, interrupt, keep_orphans, task_lock, terminate
+from .processes import end_family, keep_orphans, task_lock
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -113,7 +114,7 @@ class Pack:
         if not self.resumable:
             return None
         (Path(self.folder) / MAKING_ROOM).touch()
-        interrupt(None, self.grace)
+        end_family(None, signal.SIGUSR2, self.grace)
         # A job of the pack that ended between the signal and now has reported; the others are taken as interrupted.
         for job in self.left(DONE, FAILED, KILLED):
             write_event(Path(self.folder), job.key, Event(INTERRUPTED, "told to make room"))
@@ -142,7 +143,7 @@ def run_nested(pack: Pack, lock: IO[str] | None, started: Callable[[int], None] 
         env=environment(pack),
         # Snakemake and its shells must outlive USR2, which Slurm sends to every process of the step; the ignored
         # signal is inherited, and a program that can save its state installs its own handler.
-        preexec_fn=ignore_usr2,
+        preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
         pass_fds=() if lock is None else (lock.fileno(),),
         start_new_session=started is not None,
     )
@@ -162,8 +163,8 @@ def run_nested(pack: Pack, lock: IO[str] | None, started: Callable[[int], None] 
         # A killed Snakemake leaves its jobs behind; another task will go on with those that save their state. What a
         # job itself left in the background ends with it, as at the end of any batch job.
         if process.poll() not in (0, 1) and pack.resumable:
-            interrupt(leader, pack.grace)
-        terminate(leader)
+            end_family(leader, signal.SIGUSR2, pack.grace)
+        end_family(leader)
 
 
 def prepare(pack: Pack) -> None:

@@ -11,17 +11,8 @@ from .commands import at, run, seconds, tasks_of
 from .ledger import Task
 
 COLUMNS = (
-    "task",
-    "rules",
-    "jobs",
-    "state",
-    "seconds",
-    "cpus",
-    "cpu_seconds",
-    "cpu_share",
-    "mem_mb",
-    "used_mb",
-    "mem_share",
+    *("task", "rules", "jobs", "state", "seconds", "cpus", "cpu_seconds", "cpu_share"),
+    *("mem_mb", "used_mb", "mem_share"),
 )
 _SIZES = {"": 1 / 1024**2, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .records import Record, append_record, is_status, is_text, read_records
+from .records import Record, append_record, has_ending, is_text, read_records
 
 EVENTS = "events.jsonl"
 EARLIER_EVENTS = "cells.jsonl"  # tasks of version 0 may still run, and report there
@@ -53,6 +53,5 @@ def read_events(folder: Path) -> dict[str, Event]:
 
 
 def _fits(record: Record) -> bool:
-    named = is_text(record, "job") or is_text(record, "key")
-    statuses = is_status(record.get("status")) and is_status(record.get("signal"))
-    return named and is_text(record, "event", "reason") and record["event"] in KINDS and statuses
+    texts = is_text(record, "job" if "job" in record else "key", "event", "reason")
+    return texts and record["event"] in KINDS and has_ending(record)

@@ -282,20 +282,13 @@ class Executor(RemoteExecutor):
                 key = job_key(job)
                 self.logger.info(f"submitit: {shown(key)} is already on the cluster as {task.job_id}: taken over")
                 self._fly(Flight(job, key, task, self.submitter.ask(job)["resumable"], attached=True))
-            elif self._is_sound(job):
+            elif (why := self.submitter.objection(job)) is not None:
+                self.report_job_error(SubmittedJobInfo(job), msg=f"{shown(job_key(job))}: {why}. ")
+            else:
                 fresh.append(job)
         for packs in self.submitter.arrays(fresh):
             if not self.cluster.stop.is_set():
                 self._submit(packs)
-
-    def _is_sound(self, job: JobExecutorInterface) -> bool:
-        """Whether a job can be handed on; one that cannot fails at once."""
-        try:
-            self.submitter.check(job)
-        except RefusedError as error:
-            self.report_job_error(SubmittedJobInfo(job), msg=f"{shown(job_key(job))}: {error}. ")
-            return False
-        return True
 
     def _submit(self, packs: list[Jobs]) -> None:
         """Submit one array; where the cluster has no room for it, a part of it, and the rest later."""

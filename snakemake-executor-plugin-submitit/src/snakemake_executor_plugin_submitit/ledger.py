@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .events import DONE, FAILED, INTERRUPTED
-from .records import Record, append_record, is_status, is_text, is_time, read_records
+from .records import Record, append_record, has_ending, is_text, is_time, read_records
 
 LEDGER = "ledger.jsonl"
 DEFAULT_FOLDER = Path(".snakemake") / "submitit"
@@ -117,44 +116,30 @@ def _fits(record: Record) -> bool:
 
 
 def _is_submission(record: Record) -> bool:
-    tasks = record.get("tasks")
-    extras = all(is_text(record, name) for name in ("workflow", "site") if name in record)
-    driver = isinstance(record.get("driver", {}), dict)
-    return (
-        _names_folder(record)
-        and is_text(record, "cluster")
-        and extras
-        and driver
-        and isinstance(tasks, list)
-        and bool(tasks)
-        and all(isinstance(jobs, list) and jobs and all(map(_is_job, jobs)) for jobs in tasks)
-    )
+    texts = is_text(record, "folder", "cluster", *(name for name in ("workflow", "site") if name in record))
+    tasks, driver = record.get("tasks"), record.get("driver", {})
+    if not texts or not tasks or not isinstance(tasks, list) or not isinstance(driver, dict):
+        return False
+    sound = all(isinstance(jobs, list) and jobs and all(map(_is_job, jobs)) for jobs in tasks)
+    return sound and _FOLDER.fullmatch(record["folder"]) is not None
 
 
 def _is_job(job: object) -> bool:
     return isinstance(job, dict) and is_text(job, "key", "rule", "log") and isinstance(job.get("made", ""), str)
 
 
-def _names_folder(record: Record) -> bool:
-    return is_text(record, "folder") and _FOLDER.fullmatch(record["folder"]) is not None
-
-
 def _is_end(record: Record) -> bool:
-    statuses = is_status(record.get("status")) and is_status(record.get("signal"))
-    outcome = record.get("outcome") in (DONE, FAILED, INTERRUPTED)
-    return (
-        is_text(record, "folder", "key", "reason", "outcome")
-        and outcome
-        and type(record.get("index")) is int
-        and statuses
-    )
+    texts = is_text(record, "folder", "key", "reason", "outcome") and record["outcome"] in (DONE, FAILED, INTERRUPTED)
+    return texts and type(record.get("index")) is int and has_ending(record)
 
 
 _FORMS = {
     "submit": _is_submission,
     "ids": lambda record: is_text(record, "folder") and _are_texts(record.get("ids")),
     "refused": lambda record: is_text(record, "folder", "reason"),
-    "states": lambda record: isinstance(record.get("states"), dict) and _are_texts(list(record["states"].values())),
+    "states": lambda record: (
+        isinstance(record.get("states"), dict) and _are_texts([record.get("site", ""), *record["states"].values()])
+    ),
     "end": _is_end,
 }
 
@@ -178,16 +163,16 @@ def _apply(
     elif kind == "refused":
         for task in submissions.get(folder, []):
             task.state = "REFUSED"
-            _end(entries, task, task.keys, FAILED, record)
+            for entry in (entries[key] for key in task.keys if entries[key].task is task):
+                _end(entry, FAILED, record)
     elif kind == "states":
         for job_id, state in record["states"].items():
-            task = by_id.get((record.get("site", ""), job_id)) if isinstance(record.get("site", ""), str) else None
-            if task is not None:
-                task.state = state
+            if named := by_id.get((record.get("site", ""), job_id)):
+                named.state = state
     else:
-        entry = entries.get(os.path.abspath(record["key"]))
-        if entry is not None and (entry.task.folder, entry.task.index) == (folder, record["index"]):
-            _end(entries, entry.task, [entry.key], record["outcome"], record)
+        ended = entries.get(os.path.abspath(record["key"]))
+        if ended and (ended.task.folder, ended.task.index) == (folder, record["index"]):
+            _end(ended, record["outcome"], record)
 
 
 def _submit(record: Record, entries: dict[str, Entry], submissions: dict[str, list[Task]]) -> None:
@@ -202,9 +187,6 @@ def _submit(record: Record, entries: dict[str, Entry], submissions: dict[str, li
             entries[key] = Entry(key, job["log"], task, since=float(record["time"]), made=job.get("made", ""))
 
 
-def _end(entries: dict[str, Entry], task: Task, keys: Iterable[str], outcome: str, record: Record) -> None:
-    for key in keys:
-        entry = entries.get(key)
-        if entry is not None and entry.task is task:
-            entry.outcome, entry.reason, entry.since = outcome, record["reason"], float(record["time"])
-            entry.status, entry.signal = record.get("status"), record.get("signal")
+def _end(entry: Entry, outcome: str, record: Record) -> None:
+    entry.outcome, entry.reason, entry.since = outcome, record["reason"], float(record["time"])
+    entry.status, entry.signal = record.get("status"), record.get("signal")

@@ -106,12 +106,10 @@ class Reporter(logging.Handler):
         """A job ended well but made nothing, which Snakemake says without an event of its own."""
         of_rule = [n for n, (rule, _) in self.running.items() if exception.rule is None or rule == exception.rule.name]
         named = re.search(r"Job (\d+) ", str(exception))
-        number = int(named[1]) if named and int(named[1]) in of_rule else None
-        number = of_rule[0] if number is None and len(of_rule) == 1 else number
-        if number is not None:
-            self.end_badly(
-                number, Event(FAILED, f"its command ended well, but output is missing: {brief(str(exception))}")
-            )
+        told = [number for number in of_rule if named and number == int(named[1])] or of_rule
+        if len(told) == 1:
+            reason = f"its command ended well, but output is missing: {brief(str(exception))}"
+            self.end_badly(told[0], Event(FAILED, reason))
 
     def failed(self, record: Any) -> None:
         """A job ended badly."""

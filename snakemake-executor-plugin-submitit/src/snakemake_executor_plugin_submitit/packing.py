@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Hashable, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ def grouped(
     kind: Callable[[JobExecutorInterface], Hashable],
     default_pack: int,
     alone: Container[str] = (),
-) -> list[list[Jobs]]:
+) -> Iterator[list[Jobs]]:
     """Arrays of packs of jobs: one list per array, in it one list per task. Jobs of the same rules share an array if
     they are of one `kind`: ask the cluster for about the same, whatever other resources they have; packs of an array
     differ in size by one job at most.
@@ -54,11 +54,9 @@ def grouped(
     for job in jobs:
         size = pack_size(job, default_pack, alone)
         sorted_out.setdefault((rules_of(job), job.attempt, kind(job), size), []).append(job)
-    arrays = []
     for (*_, size), alikes in sorted_out.items():
         tasks = math.ceil(len(alikes) / size)
-        arrays.append([alikes[i::tasks] for i in range(tasks)])
-    return arrays
+        yield [alikes[i::tasks] for i in range(tasks)]
 
 
 class PackBuilder:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 # A submission of 1,000 tasks with 100 jobs each is a line of some 20 MB.
 LONGEST_LINE = 64_000_000
+_UNCLEAN = re.compile(r"[\0\ud800-\udfff]")
 Record = dict[str, Any]
 
 
@@ -37,12 +40,9 @@ def read_records(path: Path, fits: Callable[[Record], bool]) -> tuple[list[Recor
     """Records of a file in their order, and how many lines were none: torn, not UTF-8, not an object, nested too deep,
     or not of the form that `fits` asks for. A file that is not there has no records.
     """
-    records, skipped = [], 0
-    try:
-        handle = open(path, "rb")  # noqa: SIM115 - closed below
-    except (FileNotFoundError, NotADirectoryError):
-        return records, skipped
-    with handle:
+    records: list[Record] = []
+    skipped = 0
+    with suppress(FileNotFoundError, NotADirectoryError), open(path, "rb") as handle:
         while line := handle.readline(LONGEST_LINE):
             try:
                 record = json.loads(line) if line.strip() else None
@@ -59,11 +59,7 @@ def is_text(record: Record, *names: str) -> bool:
     """Whether all of these fields are there and are texts without a null character or half a surrogate pair, which no
     file name can hold.
     """
-    return all(isinstance(record.get(name), str) and _is_clean(record[name]) for name in names)
-
-
-def _is_clean(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return all(isinstance(record.get(name), str) and not _UNCLEAN.search(record[name]) for name in names)
 
 
 def is_time(record: Record) -> bool:
@@ -72,6 +68,7 @@ def is_time(record: Record) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e11
 
 
-def is_status(value: object) -> bool:
-    """Whether this may be an exit status or a signal's number: a small whole number, or None."""
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 256)
+def has_ending(record: Record) -> bool:
+    """Whether `status` and `signal` may be an exit status and a signal's number: small whole numbers, or None."""
+    values = (record.get("status"), record.get("signal"))
+    return all(value is None or (type(value) is int and 0 <= value < 256) for value in values)

@@ -134,14 +134,14 @@ class Submitter:
             return asked
         return {**asked, "partition": best(self.partitions, asked)}
 
-    def check(self, job: JobExecutorInterface) -> None:
-        """Raise RefusedError for a job that cannot be handed on whole, before anything is submitted."""
+    def objection(self, job: JobExecutorInterface) -> str | None:
+        """Why a job cannot be handed on whole; None if it can."""
         try:
             self.place(self.ask(job))
         except ValueError as error:
-            raise RefusedError(str(error)) from error
-        if lost := uncarried(job):
-            raise RefusedError(f"Snakemake cannot hand this job on to a node: {lost}")
+            return str(error)
+        lost = uncarried(job)
+        return lost and f"Snakemake cannot hand this job on to a node: {lost}"
 
     def arrays(self, jobs: Jobs) -> Iterator[list[Jobs]]:
         """Packs of all jobs that are ready, in as few arrays as Slurm's limits allow: one array at a time, one list of
@@ -200,21 +200,10 @@ class Submitter:
             raise RefusedError(str(error)) from error
         folder = self._new_folder()
         lines = [[self._line(job) for job in pack] for pack in packs]
-        site = str(asked.get("clusters", ""))
-        driver = this_driver()
-        self.ledger.append(
-            *("submit",),
-            folder=folder,
-            cluster=self.cluster.name,
-            site=site,
-            workflow=self.workflow,
-            driver=driver,
-            tasks=lines,
-        )
-        tasks = [
-            Task(folder, i, tuple(job["key"] for job in jobs), self.cluster.name, "", "", site, self.workflow, driver)
-            for i, jobs in enumerate(lines)
-        ]
+        shared: dict[str, Any] = {"cluster": self.cluster.name, "site": str(asked.get("clusters", ""))}
+        shared |= {"workflow": self.workflow, "driver": this_driver()}
+        self.ledger.append("submit", folder=folder, **shared, tasks=lines)
+        tasks = [Task(folder, i, tuple(job["key"] for job in jobs), **shared) for i, jobs in enumerate(lines)]
         earlier = self._note_latest(tasks, lines)
         # Jobs get most of the time between the signal and the limit to save their state.
         grace = max(5.0, 0.75 * (self.settings.signal_delay or 0))

@@ -40,9 +40,7 @@ def write_event(folder: Path, job: str, event: Event) -> None:
 
 
 def read_events(folder: Path) -> dict[str, Event]:
-    """Last event of every job of a task by the job's key; what is no event is skipped. ``done`` stays, whatever comes
-    after it.
-    """
+    """Last event of each job by its key, without what is no event; ``done`` stays, whatever comes after it."""
     last: dict[str, Event] = {}
     for name in (EARLIER_EVENTS, EVENTS):
         for record in read_records(folder / name, _fits)[0]:

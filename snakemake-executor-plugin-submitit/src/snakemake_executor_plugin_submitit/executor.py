@@ -100,9 +100,7 @@ class Executor(RemoteExecutor):
             self.waiting.extend(jobs)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Leave nothing of this workflow on the cluster. `active_jobs` says nothing: the base class empties its list
-        during a round.
-        """
+        """Leave nothing of this workflow on the cluster; the base class empties `active_jobs` during a round."""
         self.patience.heard = True
         self.cluster.stop.set()
         with self.submitting:

@@ -93,9 +93,7 @@ class Reporter(logging.Handler):
             write_event(self.folder, key, Event(DONE))
 
     def error(self, record: Any) -> None:
-        """Snakemake met an exception. It is logged where it is handled, in the thread that then reports its job's
-        error.
-        """
+        """Snakemake met an exception, which it logs in the thread that then reports its job's error."""
         exception = sys.exc_info()[1]
         self.last_error.found = record.getMessage(), exception
         self.errors.append(brief(record.getMessage()))

@@ -29,9 +29,7 @@ def keep_orphans() -> None:
 
 
 def family(leader: int | None) -> list[psutil.Process]:
-    """Living processes of the session that `leader` began with all that they have started; all below this process for
-    None.
-    """
+    """Living processes of the session of `leader` and all that they have started; for None, all below this process."""
     if leader is None:
         return [process for process in psutil.Process().children(recursive=True) if _is_alive(process)]
     members: dict[int, psutil.Process] = {}
@@ -43,9 +41,7 @@ def family(leader: int | None) -> list[psutil.Process]:
 
 
 def end_family(leader: int | None, number: int = signal.SIGTERM, grace: float = BACKGROUND_SECONDS) -> None:
-    """Tell a family's processes to end, or by SIGUSR2 to save their state; what lives on after `grace` seconds is
-    killed.
-    """
+    """Tell a family's processes to end, or by SIGUSR2 to save their state; kill what is left after `grace` seconds."""
     end = time.monotonic() + grace
     while left := family(leader):
         over = time.monotonic() > end

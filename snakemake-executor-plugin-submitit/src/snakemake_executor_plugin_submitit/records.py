@@ -56,9 +56,7 @@ def read_records(path: Path, fits: Callable[[Record], bool]) -> tuple[list[Recor
 
 
 def is_text(record: Record, *names: str) -> bool:
-    """Whether all of these fields are there and are texts without a null character or half a surrogate pair, which no
-    file name can hold.
-    """
+    """Whether these fields are texts that a file name can hold: no null character, no half of a surrogate pair."""
     return all(isinstance(record.get(name), str) and not _UNCLEAN.search(record[name]) for name in names)
 
 

@@ -81,9 +81,7 @@ def script(folder: Path, python: str, mpi: bool) -> str:
 
 
 def place_pickles(folder: Path, array: str, tasks: int) -> list[str]:
-    """Give every task of a submission its pickle under the name that submitit looks for; Slurm's names for the
-    tasks.
-    """
+    """Give each task's pickle the name that submitit looks for; Slurm's names for the tasks."""
     names = [f"{array}_{index}" for index in range(tasks)]
     for index, name in enumerate(names):
         pending = folder / str(index) / PENDING_PICKLE

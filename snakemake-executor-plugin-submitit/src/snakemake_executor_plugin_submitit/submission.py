@@ -91,9 +91,7 @@ class Submitter:
             task.job_id = name
 
     def take_over(self, job: JobExecutorInterface) -> Task | None:
-        """Task in which an earlier driver left a job; None where there is none, or where the job is made of something
-        else by now.
-        """
+        """Task in which an earlier driver left a job; None without one, or where the job has become another."""
         entry = self._left_behind.pop(job_key(job), None)
         return entry.task if entry is not None and is_same(job, entry.made, self.triggers) else None
 
@@ -103,9 +101,7 @@ class Submitter:
         return {key: entry.task for key, entry in left.items()}
 
     def close(self, alive: Container[tuple[str, int]]) -> None:
-        """Note what ended well without being asked for any more, and clear away all that is finished but for tasks that
-        are still `alive` (folder and index).
-        """
+        """Note what ended well unasked, and clear away what is finished but for tasks `alive` (folder and index)."""
         for task in {entry.task.job_id: entry.task for entry in self._left_behind.values()}.values():
             self.note_unclaimed(task)
         prune_all(self.base, *self.ledger.replay(), alive, self.settings.keep_logs)
@@ -127,9 +123,7 @@ class Submitter:
         return request(dict(job.resources.items()), threads_of(job), self.settings)
 
     def place(self, asked: Request) -> Request:
-        """A request with the partition that fits it best, where it names none and a file describes them. Raises
-        ValueError when none fits.
-        """
+        """A request with the partition that fits best where it names none. Raises ValueError when none fits."""
         if not self.partitions or "partition" in asked:
             return asked
         return {**asked, "partition": best(self.partitions, asked)}
@@ -144,9 +138,7 @@ class Submitter:
         return lost and f"Snakemake cannot hand this job on to a node: {lost}"
 
     def arrays(self, jobs: Jobs) -> Iterator[list[Jobs]]:
-        """Packs of all jobs that are ready, in as few arrays as Slurm's limits allow: one array at a time, one list of
-        jobs for each of its tasks.
-        """
+        """Arrays of all jobs that are ready, as few as Slurm's limits allow; each is a list of jobs for every task."""
         if jobs and not self._limit:
             self._limit = self.largest = self._array_limit()
         for packs in grouped(jobs, self._kind, self.settings.pack or 1, self.alone):

@@ -16,9 +16,7 @@ class Phase(Enum):
 
 
 class State(NamedTuple):
-    """One row of the table: what the state means, what to tell the user of a job that did not end well in it, and
-    whether somebody ended the task on purpose.
-    """
+    """A row: its phase, advice for a job that did not end well in it, whether somebody ended the task on purpose."""
 
     phase: Phase
     advice: str = ""

@@ -127,9 +127,7 @@ def _kind(folder: str, key: str) -> str:
 
 
 def run_nested(pack: Pack, lock: IO[str] | None, started: Callable[[int], None] | None) -> None:
-    """Run the pack's jobs in one nested Snakemake and wait for it. The open lock file is handed down so that it
-    outlives a killed parent.
-    """
+    """Run the jobs in a nested Snakemake and wait for it; the open lock is handed down to outlive a killed parent."""
     from submitit.core.utils import UncompletedJobError
 
     folder = Path(pack.folder)
@@ -168,9 +166,7 @@ def run_nested(pack: Pack, lock: IO[str] | None, started: Callable[[int], None] 
 
 
 def prepare(pack: Pack) -> None:
-    """Write what the nested Snakemake is to do into the task's folder: no word of it passes through a shell or has to
-    fit into a command line.
-    """
+    """Write into the task's folder what its Snakemake is to do: no shell reads it, and it may be of any length."""
     folder = Path(pack.folder)
     inputs = sorted({path for job in pack.jobs for path in job.inputs if _fits_a_line(path)})
     (folder / INPUTS).write_text("".join(f"{path}\n" for path in inputs), encoding="utf-8", errors="surrogateescape")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.compare import compared
 from benchmarks.generation import neurogym_python
 from lmrnn.datasets import Dataset, DatasetSpec, generate
 from lmrnn.tasks import battery_names
@@ -69,18 +70,9 @@ def cell_row(steps: int, rounds: int) -> dict:
     """The whole cell against the usual one."""
     our_cell(20)  # imports and first allocations are no part of either side
     pairs = [(our_cell(steps), their_cell(steps)) for _ in range(rounds)]
-    ratios = [their / our for our, their in pairs]
-    our, their = (statistics.median(values) for values in zip(*pairs, strict=True))
-    return {
-        "question": f"how many times cheaper is a cell (20 tasks, N = 256, 10%, {steps:,} steps, evaluation included) "
-        "than with the usual loop and neurogym's Dataset?",
-        "ours": our,
-        "theirs": their,
-        "unit": "CPU s",
-        "ratio": statistics.median(ratios),
-        "spread": (min(ratios), max(ratios)),
-        "goal": 4,
-    }
+    size = f"20 tasks, N = 256, 10%, {steps:,} steps, evaluation included"
+    question = f"how many times cheaper is a cell ({size}) than with the usual loop and neurogym's Dataset?"
+    return {"question": question, **compared(pairs, faster=True), "unit": "CPU s", "goal": 4}
 
 
 def start(code: str) -> subprocess.Popen:
@@ -96,18 +88,8 @@ def side_by_side_row(steps: int, rounds: int) -> dict:
         alone = float(start(code).communicate()[0])
         two = [start(code) for _ in range(2)]
         pairs.append((max(float(process.communicate()[0]) for process in two), alone))
-    ratios = [two / alone for two, alone in pairs]
-    two, alone = (statistics.median(values) for values in zip(*pairs, strict=True))
-    return {
-        "question": "how many times as long as alone does a cell take beside a second one, one thread each?",
-        "ours": two,
-        "theirs": alone,
-        "unit": "CPU s",
-        "ratio": statistics.median(ratios),
-        "spread": (min(ratios), max(ratios)),
-        "goal": 1.15,
-        "better": "lower",
-    }
+    question = "how many times as long as alone does a cell take beside a second one, one thread each?"
+    return {"question": question, **compared(pairs), "unit": "CPU s", "goal": 1.15, "better": "lower"}
 
 
 def sheet(side: int, radius: float, steps: int) -> str:

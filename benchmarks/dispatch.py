@@ -10,9 +10,6 @@ executor beside Snakemake's stock one (benchmarks/executors.py).
 """
 
 import os
-import re
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,12 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from snakemake_executor_plugin_submitit.commands import cancel, states
+from snakemake_executor_plugin_submitit.commands import cancel, seconds, states
 from snakemake_executor_plugin_submitit.events import Event, read_events, write_event
 from snakemake_executor_plugin_submitit.ledger import DEFAULT_FOLDER, Ledger
 from snakemake_executor_plugin_submitit.outcome import Judge
 
 from benchmarks import executors
+from benchmarks.executors import cpu_of_children, slurm_is_up
 
 ROOT = Path(__file__).resolve().parents[1]
 STAND_IN = ROOT / "snakemake-executor-plugin-submitit" / "tests" / "workflow" / "Snakefile"
@@ -71,15 +69,9 @@ def dry_run_seconds(cells: int, folder: Path) -> tuple[float, float]:
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1"]
     command += ["--configfile", str(folder / "study.yaml"), "--directory", str(folder)]
-    start, before = time.perf_counter(), children_cpu()
+    start, before = time.perf_counter(), cpu_of_children()
     subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True)
-    return time.perf_counter() - start, children_cpu() - before
-
-
-def children_cpu() -> float:
-    """CPU seconds of all processes that this one has started and waited for."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - start, cpu_of_children() - before
 
 
 def planning_rows() -> list[dict]:
@@ -152,13 +144,13 @@ def cpu_rows(cells: int = 64) -> list[dict]:
         folder = Path(name)
         pack = min(PACK, cpus_of_a_node())
         write_cells(folder, cells, pack=pack)
-        before = children_cpu()
+        before = cpu_of_children()
         with (folder / "driver.log").open("w+") as log:
             done = subprocess.run(snakemake(folder), cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log)
             log.seek(0)
             if done.returncode:
                 raise RuntimeError(f"the sweep to be measured failed:\n{log.read()[-5000:]}")
-        driver = children_cpu() - before
+        driver = cpu_of_children() - before
         base = folder / DEFAULT_FOLDER
         arrays = {task.job_id.split("_")[0] for tasks in Ledger(base).replay()[1].values() for task in tasks}
         time.sleep(2)  # the accounting of the last steps is written after their end
@@ -181,19 +173,9 @@ def cpus_of_a_node() -> int:
 def total_cpu(arrays: set[str]) -> float:
     """CPU seconds of all steps of some arrays, from Slurm's accounting."""
     command = ["sacct", "--noheader", "--parsable2", "--format=JobID,TotalCPU", "--jobs", ",".join(arrays)]
-    seconds = 0.0
-    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
-        job, _, cpu = line.partition("|")
-        if "." in job:  # a step; the line of the whole job adds them up
-            days, clock = cpu.split("-") if "-" in cpu else ("0", cpu)
-            parts = [float(part) for part in re.split(":", clock)]
-            seconds += 86400 * int(days) + sum(part * 60**power for power, part in enumerate(reversed(parts)))
-    return seconds
-
-
-def slurm_is_up() -> bool:
-    """Whether a Slurm answers."""
-    return shutil.which("sbatch") is not None and subprocess.run(["sinfo"], capture_output=True).returncode == 0
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = (line.split("|") for line in answer.splitlines())
+    return sum(seconds(cpu) for job, cpu in lines if "." in job)  # the steps; the line of the whole job adds them up
 
 
 def own_rows() -> list[dict]:

@@ -95,9 +95,14 @@ def cpu_of_children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def slurm_is_up() -> bool:
+    """Whether a Slurm answers."""
+    return shutil.which("sbatch") is not None and subprocess.run(["sinfo"], capture_output=True).returncode == 0
+
+
 def rows(quick: bool = False, short: int = 300, long: int = 30) -> Iterator[dict]:
     """Measure, row by row; nothing where there is no Slurm."""
-    if shutil.which("sbatch") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
+    if not slurm_is_up():
         return
     short, long = (short // 10, long // 6) if quick else (short, long)
     for jobs, seconds, packed in ((short, 1, False), (short, 1, True), (long, 20, False)):

@@ -10,7 +10,6 @@ saying so, hence an environment of its own under .lmrnn/, made on the first run,
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.compare import compared
 from lmrnn.datasets import DatasetSpec, dataset_bytes
 from lmrnn.datasets.generation import fill_rows, trial_columns
 from lmrnn.tasks import CHANNELS, battery_names
@@ -102,29 +102,16 @@ def rows() -> list[dict]:
         pairs = [(ours.rate(seed), theirs.rate()) for seed in range(ROUNDS + 1)][1:]  # the first warms up
     finally:
         theirs.close()
-    ratios = [own / other for own, other in pairs]
-    return [
-        {
-            "question": "trials per second on one core: 82-task battery with noise against neurogym "
-            f"{theirs.about['version']}'s Dataset of its {theirs.about['tasks']} yang19 tasks",
-            "ours": statistics.median(own for own, _ in pairs),
-            "theirs": statistics.median(other for _, other in pairs),
-            "ratio": statistics.median(ratios),
-            "spread": (min(ratios), max(ratios)),
-            "goal": GOAL,
-        }
-    ]
+    other = f"neurogym {theirs.about['version']}'s Dataset of its {theirs.about['tasks']} yang19 tasks"
+    question = f"trials per second on one core: 82-task battery with noise against {other}"
+    return [{"question": question, **compared(pairs), "goal": GOAL}]
 
 
 def main() -> int:
     """Print the rows; status 1 when a goal is missed."""
-    met = True
-    for row in rows():
-        low, high = row["spread"]
-        print(f"{row['question']}:\n  {row['ours']:,.0f} against {row['theirs']:,.0f}", end="")
-        print(f" = {row['ratio']:.1f} times as many ({low:.1f} to {high:.1f} over {ROUNDS} rounds), goal {row['goal']}")
-        met &= row["ratio"] >= row["goal"]
-    return 0 if met else 1
+    from benchmarks.__main__ import show
+
+    return show(rows())
 
 
 if __name__ == "__main__":

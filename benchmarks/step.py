@@ -7,7 +7,6 @@ thread, in CPU seconds. Both sides take turns in one process; a row's ratio is t
 """
 
 import dataclasses
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.compare import compared
 from benchmarks.usual import UsualStep
 from lmrnn.datasets import DatasetSpec, generate
 from lmrnn.datasets.batches import Batch, PaddedBatches, StreamBatches, TrialTensors
@@ -74,23 +74,16 @@ def cpu_seconds(function: Callable[[], object], repeats: int) -> float:
     return (time.process_time() - start) / repeats
 
 
-def take_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds: int, least: float = 0.05) -> dict:
-    """Measure two functions in turn; ours, theirs (ms), how many times faster ours is, and the spread over rounds."""
+def take_turns(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int, least: float = 0.05, faster: bool = True
+) -> dict:
+    """Measure two functions in turn, in ms; `compared` says what their row holds."""
     calls = (ours, theirs)
     for function in calls:
         function()  # memory, caches, the optimiser's state
     repeats = [max(1, round(least / max(cpu_seconds(function, 1), 1e-5))) for function in calls]
-    pairs = [[cpu_seconds(*one) for one in zip(calls, repeats, strict=True)] for _ in range(rounds)]
-    ratios = [their / our for our, their in pairs]
-    our, their = (1e3 * statistics.median(values) for values in zip(*pairs, strict=True))
-    return {
-        "ours": our,
-        "theirs": their,
-        "unit": "ms",
-        "ratio": statistics.median(ratios),
-        "spread": (min(ratios), max(ratios)),
-        "rounds": rounds,
-    }
+    pairs = [[1e3 * cpu_seconds(*one) for one in zip(calls, repeats, strict=True)] for _ in range(rounds)]
+    return compared(pairs, faster) | {"unit": "ms", "rounds": rounds}
 
 
 def gemm_gigaflops(size: int = 256, rounds: int = 15) -> float:
@@ -145,9 +138,8 @@ def growth_row(rounds: int) -> dict:
     batch = unpadded_batch(10)
     small, large = (our_step(make_network(**local(neurons, 3.65))) for neurons in (4096, 16384))
     question = "how many times as long as at N = 4,096 (theirs) is a step at N = 16,384 (ours), 45 synapses a neuron?"
-    row = take_turns(lambda: large.take(batch), lambda: small.take(batch), rounds, least=0.2)
-    spread = tuple(sorted(1 / ratio for ratio in row["spread"]))
-    return {"question": question, "goal": 4.2, "better": "lower"} | row | {"ratio": 1 / row["ratio"], "spread": spread}
+    row = take_turns(lambda: large.take(batch), lambda: small.take(batch), rounds, least=0.2, faster=False)
+    return {"question": question, "goal": 4.2, "better": "lower"} | row
 
 
 def study_row(rounds: int) -> dict:
@@ -174,10 +166,7 @@ def products(network: LMRNN, batch: Batch) -> float:
 def share_of_peak(question: str, operations: float, seconds: Callable[[], float], rounds: int) -> dict:
     """Rate of some operations against a dense product's, both measured in every round."""
     pairs = [(operations / seconds(), gemm_gigaflops(rounds=3)) for _ in range(rounds)]
-    shares = [own / dense for own, dense in pairs]
-    own, dense = (statistics.median(values) for values in zip(*pairs, strict=True))
-    spread = {"ratio": statistics.median(shares), "spread": (min(shares), max(shares))}
-    return {"question": question, "ours": own, "theirs": dense, "unit": "GFLOP/s", "goal": 0.75, **spread}
+    return {"question": question, **compared(pairs), "unit": "GFLOP/s", "goal": 0.75}
 
 
 def passes_seconds(network: LMRNN, batch: Batch) -> float:

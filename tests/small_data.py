@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lmrnn.tasks import CHANNELS
+from lmrnn.tasks import CHANNELS, battery_names
 from lmrnn.training import train as loop
 
 
@@ -41,7 +41,7 @@ def dataset(n_tasks=2, trials_per_task=20, seed=0, decision=(2, 5), rest=(1, 4))
         length=length.astype(np.int32),
         task=task.astype(np.int16),
         decision=onset.astype(np.int32),
-        tasks=tuple(f"task{k}" for k in range(n_tasks)),
+        tasks=battery_names(n_tasks),
     )
 
 

@@ -111,7 +111,7 @@ class Training:
         self.step, self.diverged = 0, False
         self.loss_sum, self.loss_count = 0.0, 0  # since the last evaluation
         self.history: dict[str, list] = {column: [] for column in COLUMNS}
-        self.watch_of = Watch(compute.watch, names_of(spec))
+        self.watch_of = Watch(compute.watch, train_set.tasks)
         self._sum_before, self._best_before = (0.0, 0), dict[str, torch.Tensor]()  # the last evaluation, for `end`
         self.best: dict[str, torch.Tensor] = {}  # weights by name at the best evaluation; empty where not known
         self.watch = Stopwatch()

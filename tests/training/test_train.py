@@ -43,6 +43,12 @@ def test_the_same_cell_gives_the_same_bytes(layout):
     assert_same(run(spec), run(spec))
 
 
+def test_a_spec_needs_no_more_than_what_is_said_to_be_used_of_it():
+    spec = cell_spec()
+    needed = {name: spec[name] for name in ("seed", "connectivity", "network", "training")}
+    assert run(needed).weights["readout"].tobytes() == run(spec).weights["readout"].tobytes()
+
+
 def test_another_seed_gives_other_weights():
     spec = cell_spec()
     assert not np.array_equal(run(spec).weights["readout"], run({**spec, "seed": 6}).weights["readout"])

@@ -21,8 +21,7 @@ import torch
 
 from benchmarks.compare import compared
 from benchmarks.generation import neurogym_python
-from lmrnn.datasets import Dataset, DatasetSpec, generate
-from lmrnn.tasks import battery_names
+from benchmarks.study import dataset, spec_of
 from lmrnn.training.state import Compute
 from lmrnn.training.train import train
 
@@ -31,24 +30,13 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 STEPS, BATCH, TRIALS = 2000, 64, 250  # steps of a cell, trials of a step, training trials per task
 VALIDATION, TEST, EVERY = 20, 50, 100  # trials per task, and steps between two evaluations
 MEAN_LENGTH = 18  # time steps of a trial at dt = 100 ms
-NETWORK = {"neurons": 256, "nonlinearity": "relu", "leak": 1.0, "initialisation": "scaled_identity"}
-
-
-def dataset(split: str, trials: int) -> Dataset:
-    """Trials of the 20 tasks."""
-    return generate(DatasetSpec("corrected", 100, tuple(battery_names(20)), trials, split, 0))
 
 
 def our_cell(steps: int) -> float:
     """CPU seconds of a cell, its data included."""
     start = time.process_time()
-    training = {"layout": "padded", "batch_size": BATCH, "steps": steps, "evaluate_every": EVERY}
-    spec = {
-        "seed": 0,
-        "connectivity": {"kind": "local", "radius": 3, "boundary": "torus"},
-        "network": {**NETWORK, "initial_scale": 0.5, "recurrent_noise": 0.0},
-        "training": {**training, "learning_rate": 1e-3, "gradient_clip": 1.0},
-    }
+    local = {"kind": "local", "radius": 3, "boundary": "torus"}
+    spec = spec_of(local, batch_size=BATCH, steps=steps, evaluate_every=EVERY)
     data = dataset("train", TRIALS), dataset("validation", VALIDATION), dataset("test", TEST)
     train(spec, *data, log=lambda line: None, compute=Compute(threads=1))
     return time.process_time() - start

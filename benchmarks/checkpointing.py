@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.cell import dataset
 from benchmarks.compare import compared
+from benchmarks.study import dataset, spec_of
 from lmrnn.training import checkpoint as checkpoints
 from lmrnn.training.state import Compute, Training
-from lmrnn.training.train import take_step
+from lmrnn.training.train import take_step, validate
 
 INTERVAL = Compute().checkpoint_seconds
 GOAL = 0.02
@@ -27,15 +27,8 @@ EVERY, WRITES, ROUNDS = 50, 4, 7
 
 def make(neurons, data):
     """A training with a history of a thousand evaluations, more than most have."""
-    network = {"neurons": neurons, "nonlinearity": "relu", "leak": 1.0, "initialisation": "scaled_identity"}
-    spec = {
-        "seed": 0,
-        "connectivity": {"kind": "local", "radius": 3},
-        "network": {**network, "initial_scale": 0.5, "recurrent_noise": 0.0},
-        "training": {"layout": "padded", "batch_size": 64, "steps": 10**6, "learning_rate": 1e-3, "gradient_clip": 1.0},
-    }
-    training = Training(spec, *data, Compute())
-    training.evaluate()
+    training = Training(spec_of({"kind": "local", "radius": 3}, neurons, steps=10**6), *data, Compute())
+    validate(training)
     training.history = {name: values * 1000 for name, values in training.history.items()}
     return training
 

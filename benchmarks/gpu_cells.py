@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lmrnn.datasets import Dataset, DatasetSpec, generate
-from lmrnn.tasks import battery_names
+from benchmarks.study import dataset, spec_of
 from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.member import Member
 from lmrnn.training.fleet.shape import Shape
@@ -34,25 +33,14 @@ class Cells:
 
     def __init__(self, sizes: Sizes, dt: int, seeds: int = 1, **network: Any) -> None:
         self.sizes, self.dt, self.network = sizes, dt, network
-        self.data = [self._dataset("train", seed) for seed in range(seeds)]
-        self.validation, self.test = self._dataset("validation", 0), self._dataset("test", 0)
-
-    def _dataset(self, split: str, seed: int) -> Dataset:
-        tasks, per_task = tuple(battery_names(self.sizes.tasks)), self.sizes.trials
-        return generate(DatasetSpec("corrected", self.dt, tasks, per_task, split, seed))
+        many = (sizes.trials, sizes.tasks, dt)
+        self.data = [dataset("train", *many, seed) for seed in range(seeds)]
+        self.validation, self.test = dataset("validation", *many), dataset("test", *many)
 
     def training(self, connectivity: dict, seed: int, compute: Compute) -> Training:
         """A training at its start that ends long after all that is measured here."""
-        network = {"nonlinearity": "relu", "leak": 1.0, "initialisation": "scaled_identity", "initial_scale": 0.5}
-        training = {"layout": "padded", "batch_size": self.sizes.batch, "learning_rate": 1e-3, "gradient_clip": 1.0}
-        spec = {
-            "seed": seed,
-            "tasks": self.sizes.tasks,
-            "dt": self.dt,
-            "connectivity": connectivity,
-            "network": {**network, **self.network, "neurons": self.sizes.neurons, "recurrent_noise": 0.0},
-            "training": {**training, "steps": 10**7, "evaluate_every": 10**7},
-        }
+        changed = {**self.network, "batch_size": self.sizes.batch, "steps": 10**7, "evaluate_every": 10**7}
+        spec = spec_of(connectivity, self.sizes.neurons, self.sizes.tasks, self.dt, seed, **changed)
         return Training(spec, self.data[seed % len(self.data)], self.validation, compute)
 
     def crew(

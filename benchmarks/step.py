@@ -16,13 +16,12 @@ import numpy as np
 import torch
 
 from benchmarks.compare import compared
+from benchmarks.study import dataset
 from benchmarks.usual import UsualStep
-from lmrnn.datasets import DatasetSpec, generate
 from lmrnn.datasets.batches import Batch, PaddedBatches, StreamBatches, TrialTensors
 from lmrnn.networks import LMRNN, Connectivity, build_connectivity, choose_path, kernel
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
-from lmrnn.tasks import battery_names
 from lmrnn.training.step import Adam, PlainStep
 
 DEFAULT_STUDY = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
@@ -32,8 +31,7 @@ RADII = {0.01: 3.65, 0.04: 7.2}  # at 4,096 neurons on a torus: 45 and 161 synap
 
 def trials(per_task: int = 50) -> TrialTensors:
     """Trials of the 20 tasks in memory."""
-    spec = DatasetSpec("corrected", 100, tuple(battery_names(TASKS)), per_task, "train", 0)
-    return TrialTensors.of(generate(spec))
+    return TrialTensors.of(dataset("train", per_task, TASKS))
 
 
 def unpadded_batch(steps: int) -> Batch:

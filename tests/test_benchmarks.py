@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import cell, gpu, gpu_cells, gpu_right, step
+from benchmarks import cell, checkpointing, gpu, gpu_cells, gpu_right, step
 from lmrnn.training.state import Compute
 
 
@@ -19,6 +19,18 @@ def test_a_step_can_be_measured_against_the_usual_loop():
     assert row["path"] in ("kernel", "dense")
     assert row["ours"] > 0
     assert row["theirs"] > 0
+
+
+def test_a_whole_cell_can_be_measured(monkeypatch):
+    monkeypatch.setattr(cell, "TRIALS", 4)
+    assert cell.our_cell(steps=2) > 0
+
+
+def test_a_training_with_and_without_checkpoints_can_be_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpointing, "EVERY", 1)
+    training = checkpointing.make(64, (checkpointing.dataset("train", 4), checkpointing.dataset("validation", 1)))
+    assert checkpointing.seconds(training, tmp_path / "checkpoint.h5") > 0
+    assert (tmp_path / "checkpoint.h5").exists()
 
 
 def test_a_sheet_can_be_measured():

@@ -17,31 +17,14 @@ import numpy as np
 from lmrnn.datasets.spec import DatasetSpec
 from lmrnn.errors import ConfigError
 from lmrnn.seeds import stream
-from lmrnn.tasks import (
-    CHANNELS,
-    Draws,
-    Period,
-    Task,
-    Trials,
-    add_noise,
-    draw,
-    join,
-    periods_of,
-    render,
-    spans,
-)
+from lmrnn.tasks import CHANNELS, Draws, Period, Task, Trials, add_noise, draw, join, periods_of, render, spans
 from lmrnn.tasks.own import MOST_PERIODS
 
 GENERATOR_VERSION = 1  # raise it when the same spec gives other trials than before
 BLOCK = 512  # trials that share a random stream; changing it changes the trials
 
 _PERIODS = 5  # most periods that a family has
-TRIAL_COLUMNS = {
-    "start": np.int64,
-    "length": np.int32,
-    "task": np.int16,
-    "decision": np.int32,
-}
+TRIAL_COLUMNS = {"start": np.int64, "length": np.int32, "task": np.int16, "decision": np.int32}
 PARAMETER_COLUMNS = {
     "modality": np.int8,
     "response": np.int8,

@@ -226,10 +226,4 @@ def _draw_match(base: Base, n: int, rng: np.random.Generator, definition: str) -
     return {"modality": modality, "sample": sample, "test": test, "match": match}
 
 
-_DRAW = {
-    "reach": _draw_reach,
-    "rt": _draw_reach,
-    "dm": _draw_decision,
-    "dlydm": _draw_decision,
-    "match": _draw_match,
-}
+_DRAW = {"reach": _draw_reach, "rt": _draw_reach, "dm": _draw_decision, "dlydm": _draw_decision, "match": _draw_match}

@@ -85,7 +85,9 @@ def best_accuracy(
     """Accuracy of the best answer and its Monte Carlo standard error, where every channel of `known.shown` is seen with
     normal noise of standard deviation `sd` > 0; at most `trials` >= 2 are drawn.
     """
-    classes = _classes(known, definition)  # (K, 17), rows sum to 1
+    label = np.where(known.goes, label_of(known.position, definition), 0)
+    # probability of each class under each hypothesis, (K, 17)
+    classes = np.stack([(label == one).mean(axis=1) for one in range(CLASSES)], axis=1)
     energy = (known.shown**2).sum(axis=1) / 2  # (K,)
     best, error = np.empty(0), np.inf
     while len(best) < trials and error > _SURE:
@@ -96,12 +98,6 @@ def best_accuracy(
         best = np.append(best, (likelihood @ classes).max(axis=1) / likelihood.sum(axis=1))
         error = float(best.std(ddof=1) / np.sqrt(len(best)))
     return float(best.mean()), error
-
-
-def _classes(known: Hypotheses, definition: str) -> Floats:
-    """Probability of each class under each hypothesis, (K, 17)."""
-    label = np.where(known.goes, label_of(known.position, definition), 0)
-    return np.stack([(label == one).mean(axis=1) for one in range(CLASSES)], axis=1)
 
 
 @cache
@@ -166,13 +162,9 @@ def reach_of(
     """
     given = [] if isinstance(tasks, (int, str)) else [task for task in tasks if isinstance(task, Task)]
     members = given or battery(tasks)  # type: ignore[arg-type]
-    bases = [_without_movement(task) for task in members]
+    # the ideal observer of a base is that of all its forms: each is computed once
+    bases = [Task(task.base, task.base, task.family, own=task.own, variation=task.variation) for task in members]
     found = np.array([ideal_accuracy(base, dt, definition, trials) for base in bases])  # (tasks, 2)
     # forms of one base share its Monte Carlo trials, so that their errors add up instead of averaging out
     error = float(found[:, 1].mean())
     return Reach(float(np.mean([undecided_accuracy(task) for task in members])), float(found[:, 0].mean()), error)
-
-
-def _without_movement(task: Task) -> Task:
-    """The base task, whose ideal observer is that of all its forms: each is computed once."""
-    return Task(task.base, task.base, task.family, own=task.own, variation=task.variation)

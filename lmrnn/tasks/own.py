@@ -193,9 +193,8 @@ class OwnTrials:
         """Finite numbers, one for each trial."""
         array, n = np.asarray(values), len(self)
         if array.shape not in ((), (n,)) or array.dtype.kind not in "biuf":
-            raise ConfigError(
-                f"{name} is of {array.dtype}, {array.shape}; allowed: one number, or ({n},) for {n} trials"
-            )
+            what = f"{name} is of {array.dtype}, {array.shape}"
+            raise ConfigError(f"{what}; allowed: one number, or ({n},) for {n} trials")
         if not np.all(np.isfinite(array)):
             raise ConfigError(f"{name} has values that are not finite")
         return np.broadcast_to(array, (n,))
@@ -210,25 +209,16 @@ def own_task(
 ) -> Callable[[Render | None], Any]:
     """Register a task; the function under it renders: it gets `OwnTrials`, shows and answers.
 
-    Raises ConfigError on what cannot be a task: each is tried on a few trials when it is registered.
-
-    Parameters
-    ----------
-    name : str
-        Small letters, digits and _; none of the battery's names.
-    periods : dict
-        Name of each period, in the order of time, to its duration: ms, (low, high), (low, high, grid) or a `Span`
-        (uniform over low, low + grid, ... below high; grid is dt unless given).
-    draw : callable or str, optional
-        (n, rng) to a dict of drawn columns with n rows each; or the name of a task of the battery that is drawn.
-    like : str, optional
-        A task of the battery: its periods (those in `periods` are changed), its draws, and, where no function is
-        given (``own_task("long_dms", like="dms", periods={"delay": 3000})(None)``), its rendering.
-    ideal : float or callable, optional
-        Decision accuracy of the ideal observer, or a function of dt in ms that gives it.
+    `name` is of small letters, digits and _, and none of the battery's. `periods` gives the duration of each period, in
+    the order of time: ms, (low, high), (low, high, grid) or a `Span` (uniform over low, low + grid, ... below high;
+    grid is dt unless given). `draw` makes of (n, rng) a dict of drawn columns with n rows each, or is the name of a
+    task of the battery that is drawn. `like` is a task of the battery: its periods (those in `periods` are changed),
+    its draws, and, where no function is given (``own_task("long_dms", like="dms", periods={"delay": 3000})(None)``),
+    its rendering. `ideal` is the ideal observer's decision accuracy, or a function of dt in ms that gives it. Raises
+    ConfigError on what cannot be a task: each is tried on a few trials when it is registered.
     """
     plugin = plugins.current()
-    base = _of_battery(name, "like", like)
+    base = None if like is None else _of_battery(name, "like", like)
     drawn = _of_battery(name, "draw", draw) if isinstance(draw, str) else None
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(f"a task is named {name!r}; allowed: small letters, digits and _, a letter first")
@@ -252,9 +242,7 @@ def own_task(
     return register
 
 
-def _of_battery(name: str, key: str, given: str | None) -> Task | None:
-    if given is None:
-        return None
+def _of_battery(name: str, key: str, given: str) -> Task:
     if not is_of_battery(given):
         raise ConfigError(f"task {name}: {key} is {given!r}, which is no task of the battery")
     return parse(given, {})
@@ -273,18 +261,14 @@ def _try(own: OwnTask) -> None:
     """Draw and render a few trials, so that a mistake shows when the file is read and not in the middle of a study."""
     task = Task(own.name, own.name, "own", own=own)
     lasting = [max(1, span.high // 100) for span in own.periods("corrected").values()]
-    durations = np.tile(lasting, (_TRIED, 1))
-    columns = [own.draw(_TRIED, np.random.default_rng(seed), "corrected") for seed in (0, 0)]
-    first, second = columns
+    first, second = (own.draw(_TRIED, np.random.default_rng(seed), "corrected") for seed in (0, 0))
     if not all(name in second and np.array_equal(second[name], first[name], equal_nan=True) for name in first):
         what = "its draws differ between two calls with the same generator; draw from the generator that is given"
         raise ConfigError(f"task {own.name}: {what}")
-    draws = Draws(durations, first)
-    made = blank(task, draws, 100, "corrected")
-    own.render(made)
-    parts = [blank(task, draws[part], 100, "corrected") for part in (slice(0, 1), slice(1, None))]
-    for part in parts:
-        own.render(part)
+    draws = Draws(np.tile(lasting, (_TRIED, 1)), first)
+    made, *parts = (blank(task, draws[part], 100, "corrected") for part in (slice(None), slice(1), slice(1, None)))
+    for trials in (made, *parts):
+        own.render(trials)
     for values in ("observations", "labels"):
         if not np.array_equal(np.concatenate([getattr(part, values) for part in parts]), getattr(made, values)):
             raise ConfigError(f"task {own.name}: a trial's {values} depend on which others are rendered with it")

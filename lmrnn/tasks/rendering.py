@@ -58,18 +58,18 @@ def _shown_reach(task: Task, draws: Draws, dt: int, definition: str) -> np.ndarr
     return bumps(position + shift)[:, None]
 
 
+def _two_bumps(draws: Draws, first: str, second: str) -> np.ndarray:
+    """Profiles around two drawn positions, (n, 2, 16)."""
+    return np.stack([bumps(draws.columns[first]), bumps(draws.columns[second])], axis=1)
+
+
 def _shown_decision(task: Task, draws: Draws) -> np.ndarray:
     """Profiles of the stimuli on both rings, (n, 1, 32) together (dm) or (n, 2, 32) in turn (dlydm)."""
-    profile = np.stack([bumps(draws.columns["theta1"]), bumps(draws.columns["theta2"])], axis=1)  # (n, 2, 16)
+    profile = _two_bumps(draws, "theta1", "theta2")
     strength = np.nan_to_num(draws.columns["coherence"]).astype(np.float32).reshape(-1, 2, 2)  # (n, ring, stimulus)
     shown = strength.transpose(0, 2, 1)[..., None] * profile[:, :, None, :]  # (n, stimulus, ring, 16)
     shown = shown.reshape(len(shown), 2, 2 * POSITIONS)
     return shown.sum(axis=1, keepdims=True) if task.family == "dm" else shown
-
-
-def _shown_match(draws: Draws) -> np.ndarray:
-    """Profiles of sample and test on their ring, (n, 2, 16)."""
-    return np.stack([bumps(draws.columns["sample"]), bumps(draws.columns["test"])], axis=1)
 
 
 def _answer(task: Task, draws: Draws, dt: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,31 +131,23 @@ def render_battery(trials: Trials, task: Task) -> Noise:
     trials.labels[rows] = np.where(goes[owner], label_of(position[owner] + moved, definition), 0)
 
     when = [names.index(name) for name in STIMULI[task.family]]
-    first, steps = trials.start[:, None] + trials.bounds[:, when], draws.durations[:, when]
-    return _show(trials.observations, first, steps, task, draws, dt, definition)
-
-
-def _show(
-    observations: np.ndarray, first: np.ndarray, steps: np.ndarray, task: Task, draws: Draws, dt: int, definition: str
-) -> Noise:
-    """Write the stimuli, each from row `first` for `steps` steps (n, stimuli), and say where noise belongs."""
-    rows, owner, _ = runs(first.ravel(), steps.ravel())
+    first = trials.start[:, None] + trials.bounds[:, when]  # (n, stimuli)
+    rows, owner, _ = runs(first.ravel(), draws.durations[:, when].ravel())
     if task.family in ("dm", "dlydm"):
         shown, channel = _shown_decision(task, draws), 1
     else:
         reach = task.family != "match"
-        shown = _shown_reach(task, draws, dt, definition) if reach else _shown_match(draws)
+        shown = _shown_reach(task, draws, dt, definition) if reach else _two_bumps(draws, "sample", "test")
         channel = 1 + POSITIONS * (draws.columns["modality"][owner // shown.shape[1]] - 1)
     width = shown.shape[-1]
     entry = rows * CHANNELS + channel
-    windows(observations, width)[entry] = shown.reshape(-1, width)[owner]
-    sd = dt**-0.5
+    windows(trials.observations, width)[entry] = shown.reshape(-1, width)[owner]
     if task.family in ("reach", "rt"):
-        return Noise(entry[:0], width, sd)
-    if task.family != "match" and definition == "released":
+        entry = entry[:0]
+    elif task.family != "match" and definition == "released":
         # the published code adds noise to the fixation channel too
-        return Noise(rows * CHANNELS, CHANNELS, sd)
-    return Noise(entry, width, sd)
+        entry, width = rows * CHANNELS, CHANNELS
+    return Noise(entry, width, dt**-0.5)
 
 
 def add_noise(trials: Trials, rng: np.random.Generator) -> Trials:

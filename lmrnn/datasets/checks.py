@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmrnn.datasets.generation import PARAMETER_COLUMNS
+from lmrnn.datasets.generation import SMALL_COLUMNS
 from lmrnn.datasets.spec import DatasetSpec
 from lmrnn.errors import DamagedFileError
 from lmrnn.tasks import CLASSES
@@ -32,9 +32,7 @@ def check_columns(spec: DatasetSpec, columns: Mapping[str, np.ndarray]) -> int:
     }
     with np.errstate(invalid="ignore"):
         wrong["coherence"] = np.any(columns["coherence"] < 0) or np.any(np.isinf(columns["coherence"]))
-    # ring positions, modalities, ... or -1 for none; the longest list of them is the ring's
-    small = [name for name in PARAMETER_COLUMNS if columns[name].dtype == np.int8]
-    wrong |= {name: np.any((columns[name] < -1) | (columns[name] >= 32)) for name in small}
+    wrong |= {name: np.any((columns[name] < -1) | (columns[name] >= 32)) for name in SMALL_COLUMNS}
     for name, is_wrong in wrong.items():
         if is_wrong:
             raise ValueError(f"the column {name} does not fit trials laid end to end, task after task")

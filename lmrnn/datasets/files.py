@@ -18,25 +18,13 @@ from lmrnn.datasets.generation import (
     column_shapes,
     dataset_bytes,
     fill_rows,
-    generate,
     trial_columns,
 )
-from lmrnn.datasets.spec import SPLITS, DatasetSpec
+from lmrnn.datasets.spec import DatasetSpec
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.removal import remove_temporaries
 from lmrnn.files.storage import lock, open_h5, read_array, read_text, write_h5
 from lmrnn.tasks import CHANNELS
-
-__all__ = [
-    "DATASET_SCHEMA",
-    "SPLITS",
-    "Dataset",
-    "DatasetSpec",
-    "dataset_bytes",
-    "generate",
-    "generate_dataset",
-    "load_dataset",
-]
 
 DATASET_SCHEMA = 1
 _DO = "Delete it and run the same command again: it is generated anew, with the same trials"

@@ -7,7 +7,8 @@ validation and test share nothing. Trials lie end to end at their true length, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import numpy as np
 from lmrnn.datasets.spec import DatasetSpec
 from lmrnn.errors import ConfigError
 from lmrnn.seeds import stream
-from lmrnn.tasks import CHANNELS, Draws, Period, Task, Trials, add_noise, draw, join, periods_of, render, spans
+from lmrnn.tasks import CHANNELS, Draws, Period, Task, add_noise, draw, join, periods_of, render, spans
 from lmrnn.tasks.own import MOST_PERIODS
 
 GENERATOR_VERSION = 1  # raise it when the same spec gives other trials than before
@@ -25,19 +26,9 @@ BLOCK = 512  # trials that share a random stream; changing it changes the trials
 
 _PERIODS = 5  # most periods that a family has
 TRIAL_COLUMNS = {"start": np.int64, "length": np.int32, "task": np.int16, "decision": np.int32}
-PARAMETER_COLUMNS = {
-    "modality": np.int8,
-    "response": np.int8,
-    "theta1": np.int8,
-    "theta2": np.int8,
-    "winner": np.int8,
-    "tie": np.int8,
-    "sample": np.int8,
-    "test": np.int8,
-    "match": np.int8,
-    "durations": np.int16,
-    "coherence": np.float64,
-}
+# ring positions (the longest list of them), modalities, ... or -1 for none
+SMALL_COLUMNS = ("modality", "response", "theta1", "theta2", "winner", "tie", "sample", "test", "match")
+PARAMETER_COLUMNS = {**dict.fromkeys(SMALL_COLUMNS, np.int8), "durations": np.int16, "coherence": np.float64}
 _WIDTH = {"durations": _PERIODS, "coherence": 4}
 OWN_COLUMN = "own_"  # before the name of a column that only a user's own task has; float64, NaN in other tasks' trials
 
@@ -105,18 +96,15 @@ class Dataset:
         return periods_of(task, self.parameters["durations"][trial])
 
 
-def _entries(spec: DatasetSpec) -> Iterator[tuple[int, Task, int]]:
+def _entries(spec: DatasetSpec) -> list[tuple[int, Task, int]]:
     """Rule channel, task, and how often its name came before."""
-    seen: dict[str, int] = {}
-    for channel, task in enumerate(spec.battery):
-        yield channel, task, seen.get(task.name, 0)
-        seen[task.name] = seen.get(task.name, 0) + 1
+    return [(channel, task, spec.tasks[:channel].count(task.name)) for channel, task in enumerate(spec.battery)]
 
 
-def _blocks(spec: DatasetSpec) -> Iterator[tuple[int, int]]:
+def _blocks(spec: DatasetSpec) -> list[tuple[int, int]]:
     """Number of each block of trials, and how many of its trials the dataset holds."""
-    for block, first in enumerate(range(0, spec.trials_per_task, BLOCK)):
-        yield block, min(BLOCK, spec.trials_per_task - first)
+    firsts = range(0, spec.trials_per_task, BLOCK)
+    return [(block, min(BLOCK, spec.trials_per_task - first)) for block, first in enumerate(firsts)]
 
 
 def _block_stream(spec: DatasetSpec, task: Task, occurrence: int, block: int, purpose: str) -> np.random.Generator:
@@ -181,21 +169,14 @@ def _put(columns: dict[str, np.ndarray], name: str, rows: slice, values: np.ndar
     columns[name][rows] = values
 
 
-def _rendered(spec: DatasetSpec) -> Iterator[Trials]:
-    """All trials in their order, a block at a time, so that memory does not grow with the dataset."""
-    for _, task, occurrence in _entries(spec):
-        for block, n in _blocks(spec):
-            trials = render(task, _draw_block(spec, task, occurrence, block, n), spec.dt, spec.definition)
-            yield add_noise(trials, _block_stream(spec, task, occurrence, block, "noise"))
-
-
 def fill_rows(spec: DatasetSpec, observations: Any, labels: Any) -> None:
-    """Write all S time steps of a dataset into arrays in memory or in a file, a block of trials at a time.
-
-    `observations` is (S, 33) float32, `labels` (S,) int8.
+    """Write all S time steps of a dataset, observations (S, 33) float32 and labels (S,) int8, into arrays in memory or
+    in a file, a block of trials at a time, so that memory does not grow with the dataset.
     """
     row = 0
-    for trials in _rendered(spec):
+    for (_, task, occurrence), (block, n) in itertools.product(_entries(spec), _blocks(spec)):
+        trials = render(task, _draw_block(spec, task, occurrence, block, n), spec.dt, spec.definition)
+        add_noise(trials, _block_stream(spec, task, occurrence, block, "noise"))
         rows = slice(row, row + len(trials.labels))
         observations[rows] = trials.observations
         labels[rows] = trials.labels.astype(np.int8)

@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
+from lmrnn.datasets import DatasetSpec, generate, generate_dataset, load_dataset
 from lmrnn.datasets import files as datasets
-from lmrnn.datasets.files import DATASET_SCHEMA, DatasetSpec, generate, generate_dataset, load_dataset
+from lmrnn.datasets.files import DATASET_SCHEMA
 from lmrnn.errors import DamagedFileError, UnreadableFileError
 from lmrnn.files.storage import lock, temporaries, write_h5
 from lmrnn.tasks import battery_names

@@ -7,10 +7,9 @@ share of the N * N possible synapses that exist (the paper calls this number the
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Integral, Real
@@ -21,25 +20,18 @@ import numpy as np
 from lmrnn.errors import ConnectivityError
 from lmrnn.networks import masks as masks  # registers the kind of files
 from lmrnn.networks.kinds import Kind, find_kind, pairs_stream
+from lmrnn.networks.registry import did_you_mean
 
 
 @dataclass(frozen=True, eq=False)
 class Connectivity:
     """The synapses of a network of N neurons, by pairs: no pair twice, no neuron but 0 to N - 1 (ConnectivityError).
 
-    Parameters
-    ----------
-    neurons : int
-        Number of neurons N (for `full_matched` fewer than were asked for).
-    post, pre : numpy.ndarray
-        Receiving and sending neuron of each synapse, int64, (E,), read-only; those that were built are sorted.
-    label : str
-        Name of the kind with its settings, e.g. ``local-r3``.
-    signs : numpy.ndarray, optional
-        1 or -1 of each neuron, (N,), where all its recurrent weights are to have that sign (Dale's law).
+    `neurons` is N (for `full_matched` fewer than were asked for), `post` and `pre` the receiving and sending neuron of
+    each synapse, int64, (E,), read-only; those that were built are sorted. `label` is the name of the kind with its
+    settings; `signs` are 1 or -1 of each neuron, (N,), where all its recurrent weights are to have that sign (Dale's
+    law).
 
-    Examples
-    --------
     >>> connectivity = build_connectivity({"kind": "local", "radius": 3}, 256)
     >>> connectivity.label, connectivity.synapses, round(connectivity.density, 4)
     ('local-r3', 5476, 0.0836)
@@ -111,24 +103,17 @@ def _neurons(values: np.ndarray, name: str, neurons: int, label: str) -> np.ndar
 
 
 def build_connectivity(spec: Mapping[str, Any] | str, neurons: int, seed: int = 0) -> Connectivity:
-    """List the synapses of a network, the same for the same arguments.
+    """List the synapses of a network of N >= 1 neurons, the same for the same arguments.
 
-    Raises ConnectivityError on an unknown kind or key, or a value out of range.
-
-    Parameters
-    ----------
-    spec : mapping or str
-        ``kind`` and its settings: ``local`` (radius, boundary ``open`` or ``torus``), ``full``, ``autapse``, ``random``
-        (density, or radius and boundary of the local sheet of equal density; self_connections: each neuron surely has
-        one to itself, else only by chance), ``small_world`` (radius, boundary, rewired: share of the synapses between
-        different neurons that get another sender), ``ring`` (radius), ``full_matched`` (radius, boundary: full on as
-        many neurons as give about the synapses of that local sheet), ``distance`` (length, density, profile
-        ``exponential`` or ``gaussian``, boundary, self_connections), ``file`` (path: see `lmrnn.networks.masks`), or a
-        kind of one's own. The name alone will do for a kind without settings.
-    neurons : int
-        Number of neurons N >= 1; a square number for kinds that lie on a sheet.
-    seed : int
-        Seed >= 0 of the random kinds; the others do not depend on it.
+    `spec` is ``kind`` and its settings: ``local`` (radius, boundary ``open`` or ``torus``), ``full``, ``autapse``,
+    ``random`` (density, or radius and boundary of the local sheet of equal density; self_connections: each neuron
+    surely has one to itself, else only by chance), ``small_world`` (radius, boundary, rewired: share of the synapses
+    between different neurons that get another sender), ``ring`` (radius), ``full_matched`` (radius, boundary: full on
+    as many neurons as give about the synapses of that local sheet), ``distance`` (length, density, profile
+    ``exponential`` or ``gaussian``, boundary, self_connections), ``file`` (path: see `lmrnn.networks.masks`), or a kind
+    of one's own; the name alone will do for a kind without settings. Kinds that lie on a sheet need a square number of
+    neurons; only random kinds depend on the `seed` >= 0. Raises ConnectivityError on an unknown kind or key, or a value
+    out of range.
     """
     spec = complete_connectivity(spec)
     validate_connectivity(spec, neurons)
@@ -136,15 +121,14 @@ def build_connectivity(spec: Mapping[str, Any] | str, neurons: int, seed: int = 
     label, (post, pre) = one.label(spec), one.pairs(spec, neurons, pairs_stream(seed))
     size, synapses = one.exact_size(spec, neurons) if one.exact_size else (neurons, len(post))
     if len(post) != synapses:
-        raise ConnectivityError(
-            f"connectivity {one.name}: its size says {synapses} synapses, its pairs are {len(post)}"
-        )
+        what = f"its size says {synapses} synapses, its pairs are {len(post)}"
+        raise ConnectivityError(f"connectivity {one.name}: {what}")
     post, pre = _neurons(post, "post", size, label), _neurons(pre, "pre", size, label)
     if len(post) == len(pre):
         order = np.argsort(post * size + pre, kind="stable")
         post, pre = post[order], pre[order]
         post.flags.writeable = pre.flags.writeable = False
-    return Connectivity(size, post, pre, label, masks.signs_of(spec))
+    return Connectivity(size, post, pre, label, masks.array_of(spec, "signs"))
 
 
 def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:
@@ -158,8 +142,8 @@ def complete_connectivity(spec: Mapping[str, Any] | str) -> dict[str, Any]:
     for key in given:
         if key not in one.keys:
             allowed = ", ".join(one.keys) or "none"
-            near = _nearest(key, one.keys)
-            raise ConnectivityError(f"connectivity {name}: unknown key {key!r}{near}; allowed: {allowed}")
+            hint = did_you_mean(key, one.keys)
+            raise ConnectivityError(f"connectivity {name}: unknown key {key!r}{hint}; allowed: {allowed}")
     complete = {key: given.get(key, rule.default) for key, rule in one.keys.items()}
     if one.settle:
         complete = one.settle(complete, given)
@@ -180,11 +164,6 @@ def _plain(value: Any) -> Any:
         number = float(value)
         return int(number) if number.is_integer() else number
     return value
-
-
-def _nearest(name: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), 1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def connectivity_label(spec: Mapping[str, Any] | str) -> str:

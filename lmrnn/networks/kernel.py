@@ -167,13 +167,6 @@ def _pairs(pairs: Pairs, way: Walk) -> _Pairs:
 _contexts: WeakKeyDictionary[LMRNN, _Context] = WeakKeyDictionary()
 
 
-def _context(network: LMRNN) -> _Context:
-    context = _contexts.get(network)
-    if context is None:
-        context = _contexts[network] = _Context(network)
-    return context
-
-
 def _run(
     network: LMRNN,
     batch: Batch,
@@ -183,7 +176,10 @@ def _run(
     **outputs: Tensor,
 ) -> float:
     """Run the kernel and return the loss; it writes into `outputs` and, if `gradients` is 1, into every grad."""
-    library, context, kind = _library(), _context(network), network.bias.dtype
+    library, kind = _library(), network.bias.dtype
+    if network not in _contexts:
+        _contexts[network] = _Context(network)
+    context = _contexts[network]
     problem = context.problem
     parameters = [getattr(network, name) for name in PARAMETERS]
     if gradients:

@@ -98,10 +98,8 @@ class Boundary(Choice):
         """The boundaries; refuses a number of neurons that is no square."""
         side = math.isqrt(neurons)
         if side * side != neurons:
-            near = f"{side * side} or {(side + 1) ** 2}"
-            raise ConnectivityError(
-                f"connectivity {spec['kind']}: neurons is {neurons}; allowed: a square number for a sheet, e.g. {near}"
-            )
+            allowed = f"a square number for a sheet, e.g. {side * side} or {(side + 1) ** 2}"
+            raise ConnectivityError(f"connectivity {spec['kind']}: neurons is {neurons}; allowed: {allowed}")
         return super().allowed(value, spec, neurons)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -61,6 +61,7 @@ def _digest_of(array: np.ndarray) -> str:
     return hashlib.sha256(repr(array.shape).encode() + array.astype("<f8").tobytes()).hexdigest()
 
 
+_NOT_READ = "not read here; read the configuration that names its path first"
 _OF_NEURONS = ("positions", "signs")
 _ARRAYS: dict[str, np.ndarray] = {}  # of neurons, by digest
 _KNOWN: dict[str, Mask] = {}  # by digest: every mask that this process has read
@@ -178,9 +179,8 @@ def _checked(
     for which, array in of_neurons.items():
         neurons = _number_of_neurons(which, array, neurons)
         if len(post) and max(post.max(), pre.max()) >= neurons:
-            raise ValueError(
-                f"there are {which} of {neurons} neurons, but one has the number {max(post.max(), pre.max())}"
-            )
+            highest = max(post.max(), pre.max())
+            raise ValueError(f"there are {which} of {neurons} neurons, but one has the number {highest}")
     signs = {"signs": of_neurons["signs"].astype(np.int8)} if "signs" in of_neurons else {}
     return Mask(name, neurons, post, pre, {**of_neurons, **signs})
 
@@ -198,16 +198,15 @@ def _number_of_neurons(which: str, array: np.ndarray, neurons: int | None) -> in
     return len(array)
 
 
-def _read_remembered() -> None:
-    """Read what only a process that started this one, or handed in a cell, has read."""
-    for path in remembered(MASKS):
-        if Path(path).is_file():
+T = TypeVar("T")
+
+
+def _found(known: Mapping[str, T], sha256: str) -> T | None:
+    """What was read with this digest, here or only by a process that started this one, or handed in a cell."""
+    if sha256 not in known:
+        for path in filter(os.path.isfile, remembered(MASKS)):
             read_mask(path)
-
-
-def positions_of(spec: Mapping[str, Any]) -> np.ndarray | None:
-    """Positions of the neurons, (N, dimensions), where a connectivity's file gives them."""
-    return _array_of(spec, "positions")
+    return known.get(sha256)
 
 
 def has_signs(spec: Mapping[str, Any]) -> bool:
@@ -215,20 +214,14 @@ def has_signs(spec: Mapping[str, Any]) -> bool:
     return spec["kind"] == "file" and "signs" in spec
 
 
-def signs_of(spec: Mapping[str, Any]) -> np.ndarray | None:
-    """Signs of the neurons, (N,) of 1 and -1, where a connectivity's file gives them."""
-    return _array_of(spec, "signs")
-
-
-def _array_of(spec: Mapping[str, Any], which: str) -> np.ndarray | None:
+def array_of(spec: Mapping[str, Any], which: str) -> np.ndarray | None:
+    """``positions`` (N, dimensions) or ``signs`` (N,), 1 and -1, of the neurons, where the file of a mask has them."""
     if spec["kind"] != "file" or which not in spec:
         return None
-    if spec[which] not in _ARRAYS:
-        _read_remembered()
-    if spec[which] not in _ARRAYS:
-        what = f"the {which} of the mask {spec['name']} were not read here"
-        raise ConnectivityError(f"connectivity file: {what}; read the configuration that names its path first")
-    return _ARRAYS[spec[which]]
+    array = _found(_ARRAYS, spec[which])
+    if array is None:
+        raise ConnectivityError(f"connectivity file: the {which} of the mask {spec['name']} were {_NOT_READ}")
+    return array
 
 
 def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,9 +240,7 @@ def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
     """The file's synapses; refuses a network of another size."""
-    if spec["sha256"] not in _KNOWN:
-        _read_remembered()
-    mask = _KNOWN.get(spec["sha256"])
+    mask = _found(_KNOWN, spec["sha256"])
     least = 1 + max(int(mask.post.max()), int(mask.pre.max())) if mask and len(mask.post) else 1
     if spec["neurons"] not in (None, neurons) or neurons < least:
         needed = spec["neurons"] or f"{least} or more"
@@ -262,7 +253,6 @@ class _Name(Key):
     """The file's name without its folder and ending."""
 
     def label(self, name: str, value: object) -> str:
-        """The name."""
         return shown(value)
 
 
@@ -270,7 +260,6 @@ class _Hidden(Key):
     """What the digest says already."""
 
     def label(self, name: str, value: object) -> str:
-        """Nothing."""
         return ""
 
 
@@ -286,10 +275,8 @@ class _Hidden(Key):
 )
 def _file(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """The pairs of the file."""
-    if spec["sha256"] not in _KNOWN:
-        _read_remembered()
-    if spec["sha256"] not in _KNOWN:
-        what = f"the mask {spec['name']} with sha256 {spec['sha256'][:12]}... was not read here"
-        raise ConnectivityError(f"connectivity file: {what}; read the configuration that names its path first")
-    mask = _KNOWN[spec["sha256"]]
+    mask = _found(_KNOWN, spec["sha256"])
+    if mask is None:
+        what = f"the mask {spec['name']} with sha256 {spec['sha256'][:12]}... was"
+        raise ConnectivityError(f"connectivity file: {what} {_NOT_READ}")
     return mask.post, mask.pre

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmrnn.errors import ConnectivityError
-from lmrnn.networks.masks import positions_of
+from lmrnn.networks.masks import array_of
 
 
 def check_places(spec: Mapping[str, Any], neurons: int) -> None:
@@ -28,16 +28,20 @@ def synapse_lengths(spec: Mapping[str, Any], neurons: int, post: np.ndarray, pre
     if spec["kind"] == "ring":
         apart = np.abs(post - pre)
         return np.minimum(apart, neurons - apart).astype(float)
-    positions = positions_of(spec)
+    positions = array_of(spec, "positions")
     if positions is not None:
         return np.linalg.norm(positions[post] - positions[pre], axis=1)
-    side = math.isqrt(neurons)
-    if side * side != neurons:
+    if math.isqrt(neurons) ** 2 != neurons:
         what = f"{neurons} neurons are no square sheet, and their synapses have no length"
         raise ConnectivityError(
             f"connectivity {spec['kind']}: {what}; allowed with wiring_cost: a square number, or a mask with positions"
         )
+    return sheet_lengths(math.isqrt(neurons), post, pre, torus=spec.get("boundary") == "torus")
+
+
+def sheet_lengths(side: int, post: np.ndarray, pre: np.ndarray, torus: bool) -> np.ndarray:
+    """Euclidean length of each synapse on a square sheet, (E,); on a torus the shorter way counts."""
     apart = np.abs(np.stack([post // side - pre // side, post % side - pre % side]))
-    if spec.get("boundary") == "torus":
+    if torus:
         apart = np.minimum(apart, side - apart)
     return np.hypot(*apart)

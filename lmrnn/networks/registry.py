@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -25,21 +25,13 @@ _LONGEST_LABEL = 120  # a folder's name has at most 255 bytes
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """One kind of connectivity.
+    """One kind of connectivity, by its name in configurations.
 
-    Parameters
-    ----------
-    name : str
-        Its name in configurations.
-    pairs : callable
-        From complete settings, number of neurons and generator to post and pre, integers, each (E,).
-    keys : dict
-        Its settings.
-    exact_size : callable, optional
-        From complete settings and ``network.neurons`` to neurons and synapses without listing the pairs; raises
-        ConnectivityError where no such network exists. Without it the pairs are counted.
-    settle : callable, optional
-        From settings in which the defaults are filled in, and the keys that were given, to those that a spec holds.
+    `pairs` makes of complete settings, number of neurons and generator post and pre, integers, each (E,); `keys` are
+    its settings. `exact_size` makes of complete settings and ``network.neurons`` the neurons and synapses, without
+    listing the pairs, and raises ConnectivityError where no such network exists; without it the pairs are counted.
+    `settle` makes of settings in which the defaults are filled in, and the keys that were given, those that a spec
+    holds.
     """
 
     name: str
@@ -89,7 +81,10 @@ def kind(
         raise ConnectivityError(f"kind {name}: a key named 'kind' is taken by the name of the kind")
 
     def register(pairs: PairsFunction) -> PairsFunction:
-        known = {key: _key(key, value) for key, value in keys.items()}
+        known = {
+            key: value if isinstance(value, Key) else replace(COMMON.get(key, Key()), default=value)
+            for key, value in keys.items()
+        }
         if plugins.loading() is None:
             KINDS[name] = Kind(name, pairs, known, exact_size, settle)
         else:
@@ -139,12 +134,12 @@ def find_kind(name: object, sha256: str | None = None) -> Kind:
         return plugins.find("kinds", str(name), sha256)
     known = {**plugins.latest("kinds"), **KINDS}
     if not isinstance(name, str) or name not in known:
-        near = difflib.get_close_matches(str(name), list(known), 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = did_you_mean(name, known)
         raise ConnectivityError(f"connectivity kind is {name!r}{hint}; allowed: {', '.join(known)}")
     return known[name]
 
 
-def _key(name: str, given: object) -> Key:
-    """The key of a name: as given, or known by its name, with the given default."""
-    return given if isinstance(given, Key) else replace(COMMON.get(name, Key()), default=given)
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """A hint at the nearest known name; empty where none is near."""
+    near = difflib.get_close_matches(str(name), list(known), 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

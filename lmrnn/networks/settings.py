@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from lmrnn.errors import ConfigError
 
-# What only the loss of the paths in plain torch has: the compiled kernel leaves it to them.
-LOSS_OF_TORCH = ("loss", "l2_rates")
-
 
 def check_constraints(
     nonlinearity: str, excitatory: float | None, input_share: float, readout_share: float, signs: bool

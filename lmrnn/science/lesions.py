@@ -14,6 +14,7 @@ from lmrnn.analysis.units import unit_tables
 from lmrnn.datasets import Dataset
 from lmrnn.errors import ConnectivityError
 from lmrnn.networks import LMRNN, Connectivity
+from lmrnn.networks.places import sheet_lengths
 from lmrnn.science.trained import TrainedNetwork
 
 
@@ -45,13 +46,7 @@ def synapse_lengths(connectivity: Connectivity, boundary: str = "open") -> np.nd
     side = connectivity.side
     if side is None:
         raise ConnectivityError(f"{connectivity.neurons} neurons make no square sheet: their synapses have no length")
-    apart = [
-        np.abs(post - pre)
-        for post, pre in zip(np.divmod(connectivity.post, side), np.divmod(connectivity.pre, side), strict=True)
-    ]
-    if boundary == "torus":
-        apart = [np.minimum(distance, side - distance) for distance in apart]
-    return np.hypot(*apart)
+    return sheet_lengths(side, connectivity.post, connectivity.pre, boundary == "torus")
 
 
 def unit_clusters(cell: TrainedNetwork, trials: int = 64, seed: int = 0) -> np.ndarray:

@@ -87,7 +87,7 @@ def _kept(
     task: Task, trials: int, rng: np.random.Generator, chosen: Mapping[str, np.ndarray], dt: int, definition: str
 ) -> Draws:
     """Draws whose columns have the values chosen for each trial."""
-    if not chosen:
+    if not (chosen and trials):
         return draw(task, trials, rng, dt, definition)
     values = np.stack([np.asarray(column, float) for column in chosen.values()], axis=1)
     wanted, kind = np.unique(values, axis=0, return_inverse=True)
@@ -97,8 +97,7 @@ def _kept(
         own = np.flatnonzero(kind == number)
         parts.append(_fitting(task, len(own), rng, dict(zip(chosen, row, strict=True)), dt, definition))
         places.append(own)
-    order = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
-    return join(parts)[order] if parts else draw(task, 0, rng, dt, definition)
+    return join(parts)[np.argsort(np.concatenate(places))]
 
 
 def _fitting(
@@ -132,8 +131,9 @@ def _evidence(
     if task.family not in MEAN_STRENGTH:
         raise ConfigError(f"{task.name} has no coherence that can be chosen; those of {', '.join(MEAN_STRENGTH)} have")
     if np.any(np.abs(coherence) > 1):
-        raise ConfigError(f"conditions of {task.name}: coherence is {coherence[np.abs(coherence) > 1][0]:g}; "
-                          "allowed: -1 to 1, the first stimulus's strength minus the second's")  # fmt: skip
+        what = f"coherence is {coherence[np.abs(coherence) > 1][0]:g}"
+        allowed = "-1 to 1, the first stimulus's strength minus the second's"
+        raise ConfigError(f"conditions of {task.name}: {what}; allowed: {allowed}")
     strengths = columns["coherence"].copy()  # (n, 4): first and second stimulus on ring 1, then on ring 2
     for ring, weight in enumerate(BASES[task.base].weights):
         if weight:

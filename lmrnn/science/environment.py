@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmrnn.tasks import CHANNELS, CLASSES, POSITIONS, Trials, battery_names, parse, sample
-from lmrnn.tasks.drawing import draw
-from lmrnn.tasks.rendering import render
+from lmrnn.tasks import CHANNELS, CLASSES, POSITIONS, Trials, add_noise, battery_names, draw, parse, render
 
 try:
     import gymnasium
@@ -79,10 +77,9 @@ class TaskEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def _drawn(self) -> Trials:
         """The next trials."""
-        if self.noise:
-            return sample(self.task, _BLOCK, self.np_random, self.dt, self.definition)
         draws = draw(self.task, _BLOCK, self.np_random, self.dt, self.definition)
-        return render(self.task, draws, self.dt, self.definition)
+        trials = render(self.task, draws, self.dt, self.definition)
+        return add_noise(trials, self.np_random) if self.noise else trials
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -29,9 +29,8 @@ def to_rnn(network: LMRNN) -> tuple[nn.RNN, nn.Linear]:
     Raises ConfigError where nn.RNN computes something else: a leak below 1, another nonlinearity than tanh and ReLU.
     """
     if network.leak != 1 or network.nonlinearity not in ("tanh", "relu"):
-        has = f"leak {network.leak:g} and {network.nonlinearity}"
-        raise ConfigError(f"torch.nn.RNN computes leak 1 with tanh or relu only; this network has {has}: "
-                          "to_npz exports any, with its formula")  # fmt: skip
+        has = f"this network has leak {network.leak:g} and {network.nonlinearity}: to_npz exports any, with its formula"
+        raise ConfigError(f"torch.nn.RNN computes leak 1 with tanh or relu only; {has}")
     neurons, inputs = network.neurons, network.input.shape[1] + network.n_tasks
     rnn = nn.RNN(inputs, neurons, nonlinearity=network.nonlinearity).to(network.bias)
     linear = nn.Linear(neurons, network.readout.shape[0]).to(network.bias)

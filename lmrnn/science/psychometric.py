@@ -81,11 +81,8 @@ def fit_sigmoid(
     starts = [(at, np.log(spread), 0.02 if lapse is None else lapse) for spread in (0.02, 0.1, 0.5)]
     arguments = (x, k / n.sum(), (n - k) / n.sum(), width, shape)
     limits = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-9}
-    fits = [
-        minimize(_cost, start, arguments, jac=True, method="L-BFGS-B", bounds=bounds, options=limits)
-        for start in starts
-    ]
-    at, spread, lapses = min(fits, key=lambda fit: fit.fun).x
+    how = {"args": arguments, "jac": True, "method": "L-BFGS-B", "bounds": bounds, "options": limits}
+    at, spread, lapses = min((minimize(_cost, start, **how) for start in starts), key=lambda fit: fit.fun).x
     here = _cost(np.array([at, spread, lapses]), *arguments)[0]
     worse = [n.sum() * (_cost(np.array([at, edge, lapses]), *arguments)[0] - here) for edge in (narrow, wide)]
     determined = bool(min(worse) > _CHI_SQUARE / 2)
@@ -159,12 +156,11 @@ def choice_table(coherence: np.ndarray, first: np.ndarray, second: np.ndarray, c
     """The table of `Psychometric` from trials: the coherence of each (n,), whether it chose the first stimulus, the
     second one, and the right class.
     """
-    columns = {"coherence": coherence, "first": first, "second": second, "correct": correct}
-    rows = pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()})
+    columns = {"first": first, "second": second, "other": ~(first | second), "correct": correct}
+    rows = pd.DataFrame({"coherence": coherence, **columns}, dtype=float)
     grouped = rows.groupby("coherence")
     table = grouped.mean()
     table.insert(0, "trials", grouped.size())
-    table.insert(3, "other", rows.assign(other=~(first | second))["other"].groupby(rows["coherence"]).mean())
     either = (table["first"] + table["second"]) * table["trials"]
     table["low"], table["high"] = _wilson(table["first"] * table["trials"], either)
     return table.reset_index()
@@ -180,9 +176,9 @@ def _answers_if(trials: Trials, winner: int) -> np.ndarray:
 def _accuracy(table: pd.DataFrame, shape: str) -> Sigmoid:
     """Fit of the share correct against the absolute coherence; at 0 nothing is correct, so those are left out."""
     some = table[table["coherence"] != 0]
-    counts = (some["correct"] * some["trials"]).groupby(some["coherence"].abs()).sum()
-    trials = some["trials"].groupby(some["coherence"].abs()).sum()
-    return fit_sigmoid(counts.index.to_numpy(), counts.to_numpy(), trials.to_numpy(), shape, bias=0.0)
+    columns = {"counts": some["correct"] * some["trials"], "trials": some["trials"]}
+    sums = pd.DataFrame(columns).groupby(some["coherence"].abs()).sum()
+    return fit_sigmoid(sums.index, sums["counts"], sums["trials"], shape, bias=0.0)
 
 
 def _wilson(count: pd.Series, trials: pd.Series) -> tuple[pd.Series, pd.Series]:

@@ -32,9 +32,8 @@ def principal_components(states: np.ndarray, components: int = 3) -> PrincipalCo
     """
     states = np.asarray(states, float)
     if not 1 <= components <= min(states.shape):
-        most = min(states.shape)
-        raise ConfigError(f"components is {components}; allowed for {states.shape[0]} states of "
-                          f"{states.shape[1]} neurons: 1 to {most}")  # fmt: skip
+        allowed = f"for {states.shape[0]} states of {states.shape[1]} neurons: 1 to {min(states.shape)}"
+        raise ConfigError(f"components is {components}; allowed {allowed}")
     mean = states.mean(axis=0)
     _, singular, axes = np.linalg.svd(states - mean, full_matrices=False)
     largest = np.abs(axes).argmax(axis=1)

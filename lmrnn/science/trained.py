@@ -78,12 +78,10 @@ class Responses(Run):
         """One row per trial: what was drawn (periods in ms, ``coherence`` by ring and stimulus), the answer, the right
         one, and whether they agree.
         """
-        trials = self.trials
-        columns: dict[str, Any] = {
-            name: trials.draws.durations[:, place] * trials.dt for place, name in enumerate(period_names(trials.task))
-        }
-        columns = {f"{name}_ms": values for name, values in columns.items()}
-        for name, values in trials.draws.columns.items():
+        draws, names = self.trials.draws, period_names(self.trials.task)
+        lasting = draws.durations[:, : len(names)].T * self.trials.dt
+        columns: dict[str, Any] = {f"{name}_ms": ms for name, ms in zip(names, lasting, strict=True)}
+        for name, values in draws.columns.items():
             wide = {f"{name}_{number}": column for number, column in enumerate(values.T, 1)}
             columns |= wide if values.ndim > 1 else {name: values}
         return pd.DataFrame({**columns, "answer": self.answers, "label": self.labels[self.last], "right": self.right})

@@ -23,7 +23,7 @@ from lmrnn.figures.style import (
     styles_of,
     title,
 )
-from lmrnn.figures.text import describe, error_bars, in_lines, one_rate, percent, seeds_text, short_number
+from lmrnn.figures.text import describe, error_bars, in_lines, one_rate, percent, seeds_text
 
 _RATE_NOTE = (
     "each connectivity at its best learning rate (in the legend; * = smallest or largest tried): "
@@ -89,8 +89,7 @@ def _trials_above(axes: Axes, each: float) -> None:
     above = axes.secondary_xaxis(
         "top", functions=(lambda step: np.asarray(step) * each, lambda trials: np.asarray(trials) / each)
     )
-    above.xaxis.set_major_locator(few_ticks())
-    above.xaxis.set_major_formatter(short_number)
+    few_ticks(above.xaxis)
     above.set_xlabel(_X_LABELS["trials"])
 
 
@@ -106,8 +105,7 @@ def _draw_courses(axes: Axes, part: pd.DataFrame, x: str, styles: dict[str, Styl
     draw_references(axes, part)
     # networks whose every training ended at its first step have no extent
     axes.set_xlim(0, part[x].max() if part[x].max() > 0 else 1)
-    axes.xaxis.set_major_locator(few_ticks())
-    axes.xaxis.set_major_formatter(short_number)
+    few_ticks(axes.xaxis)
 
 
 def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
@@ -124,10 +122,7 @@ def data_efficiency(table: pd.DataFrame, stem: Path | str, palette: str = "okabe
         for axes, (_, part) in zip(figure.subplots(len(families), 1, squeeze=False)[:, 0], families, strict=True):
             _draw_efficiency(axes, part, styles)
             title(axes, str(part["family"].iloc[0]), 60)
-        note(
-            figure,
-            f"mean over {seeds_text(table)}; {SEEDS_NOTE}\na diverged cell counts as 0; {rate}",
-        )
+        note(figure, f"mean over {seeds_text(table)}; {SEEDS_NOTE}\na diverged cell counts as 0; {rate}")
 
 
 def _draw_efficiency(axes: Axes, part: pd.DataFrame, styles: dict[str, Style]) -> None:

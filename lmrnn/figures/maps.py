@@ -27,6 +27,7 @@ def rate_threshold_map(table: pd.DataFrame, stem: Path | str, palette: str = "ok
         return
     reached = table.groupby("threshold")["ratio"].transform(lambda ratios: ratios.notna().any())
     beyond = sorted(table.loc[~reached, "threshold"].unique()) if reached.any() else []
+    never = f"\nnor to {', '.join(number_texts(beyond))}, at any rate" if beyond else ""
     panels = [part for _, part in (table[reached] if reached.any() else table).groupby("panel_id", sort=False)]
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
@@ -38,22 +39,17 @@ def rate_threshold_map(table: pd.DataFrame, stem: Path | str, palette: str = "ok
             title(axes, str(part["panel"].iloc[0]), 48)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(
-            image, ax=grid, shrink=0.9, aspect=30, label="steps to threshold, full / best local", extend="both"
-        )
+        label = "steps to threshold, full / best local"
+        bar = figure.colorbar(image, ax=grid, shrink=0.9, aspect=30, label=label, extend="both")
         bar.set_ticks([-2, -1, 0, 1, 2], labels=["1/4", "1/2", "1", "2", "4"])
-        cells = table["cells"].rename("seeds").to_frame()
+        seeds = seeds_text(table.rename(columns={"cells": "seeds"}))
         note(
             figure,
-            f"restricted mean over {seeds_text(cells)}, both at the same rate; above 1 (orange): local is faster\n"
+            f"restricted mean over {seeds}, both at the same rate; above 1 (orange): local is faster\n"
             "best of the local networks at that rate; >, <: a bound, as not every cell gets there; ~: not even that\n"
             "colours end at 4 and 1/4, numbers go on; (1): one seed only; -: neither network ever gets there, or both "
-            f"are there before the first step{_beyond(beyond)}",
+            f"are there before the first step{never}",
         )
-
-
-def _beyond(thresholds: list[float]) -> str:
-    return f"\nnor to {', '.join(number_texts(thresholds))}, at any rate" if thresholds else ""
 
 
 def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> ScalarMappable:
@@ -76,8 +72,7 @@ def _draw_map(axes: Axes, part: pd.DataFrame, norm: TwoSlopeNorm) -> ScalarMappa
         axes.text(j, i, text, ha="center", va="center", fontsize=7, color="w" if dark else "k")
     axes.set_xticks(range(grid.shape[1]), number_texts(list(grid.columns)))
     axes.set_yticks(range(len(grid)), number_texts(list(grid.index)))
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("threshold (decision accuracy)")
+    axes.set(xlabel="learning rate", ylabel="threshold (decision accuracy)")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return image

@@ -36,9 +36,8 @@ def sheets(units: pd.DataFrame, clusters: pd.DataFrame, stem: Path | str, palett
             axes.set_axis_off()
         for axes, (network, part) in zip(panels, networks, strict=False):
             _draw_sheet(axes, part)
-            row = clusters[(clusters["connectivity_id"] == network) & (clusters["seed"] == part["seed"].iloc[0])].iloc[
-                0
-            ]
+            same = (clusters["connectivity_id"] == network) & (clusters["seed"] == part["seed"].iloc[0])
+            row = clusters[same].iloc[0]
             axes.set_title(
                 f"{row['connectivity']}: {row['clusters']} clusters\nneighbours alike {_percent(row['sheet_share'])}\n"
                 f"by chance {_percent(row['sheet_chance'])} (p = {row['sheet_p']:.2g})"
@@ -57,8 +56,7 @@ def _draw_sheet(axes: Axes, part: pd.DataFrame) -> None:
     colour = {cluster: _CLUSTERS[rank] if rank < len(_CLUSTERS) else _SMALL for rank, cluster in enumerate(by_size)}
     colours = ListedColormap([_SILENT, *(colour[cluster] for cluster in range(len(by_size)))])
     axes.imshow(grid + 1, cmap=colours, vmin=-0.5, vmax=grid.max() + 1.5, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
 
 
 def _seeds(table: pd.DataFrame) -> str:
@@ -78,6 +76,7 @@ def tuning(table: pd.DataFrame, units: pd.DataFrame, stem: Path | str, palette: 
         return
     tasks = list(table["task"].unique())
     networks = list(table.groupby("connectivity_id", sort=False))
+    step = -(-len(tasks) // _TASK_LABELS)  # of many tasks every second is named, so that names do not touch
     height = 0.118 * len(tasks) + 1.3 if len(tasks) <= _TASK_LABELS else 7.5
     with new_figure(WIDTH, height, stem) as figure:
         panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
@@ -90,15 +89,9 @@ def tuning(table: pd.DataFrame, units: pd.DataFrame, stem: Path | str, palette: 
                 axes.axvline(edge, color="w", linewidth=0.5)
             title(axes, str(part["connectivity"].iloc[0]), 24)
             axes.set_xlabel("active unit, by cluster" if len(order) else "no active unit")
-            axes.set_yticks(*_task_ticks(tasks))
+            axes.set_yticks(range(0, len(tasks), step), tasks[::step])
         figure.colorbar(image, ax=list(panels), label="normalised task variance", shrink=0.8, aspect=30)
         note(figure, f"one network each ({_seeds(table)}); white lines between clusters")
-
-
-def _task_ticks(tasks: list[str]) -> tuple[list[int], list[str]]:
-    """All tasks by name, or of many tasks every second, so that names do not touch."""
-    step = 1 if len(tasks) <= _TASK_LABELS else -(-len(tasks) // _TASK_LABELS)
-    return list(range(0, len(tasks), step)), tasks[::step]
 
 
 def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str, palette: str = "okabe_ito") -> None:
@@ -111,9 +104,8 @@ def autapses(units: pd.DataFrame, table: pd.DataFrame, stem: Path | str, palette
         panels = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=[1, 1.4], sharex="col", sharey="col")
         bins = _bins(units.loc[units["kind"].isin(kinds), "self_weight"].to_numpy(dtype=float))
         for (left, right), kind in zip(panels, kinds, strict=True):
-            own, lost = units[units["kind"] == kind], table[table["kind"] == kind]
-            _draw_self_weights(left, own, kind, bins)
-            _draw_losses(right, lost, kind)
+            _draw_self_weights(left, units[units["kind"] == kind], kind, bins)
+            _draw_losses(right, table[table["kind"] == kind], kind)
         note(
             figure,
             f"one network each ({_seeds(units)}); a unit serves a task if accuracy falls by a point\n"
@@ -135,8 +127,7 @@ def _draw_self_weights(axes: Axes, own: pd.DataFrame, kind: str, bins: np.ndarra
     finite = own["time_constant_ms"][np.isfinite(own["time_constant_ms"]) & (own["time_constant_ms"] > 0)]
     middle = f"median time constant {finite.median():.0f} ms" if len(finite) else "no memory"
     axes.set_title(f"{own['connectivity'].iloc[0]}: {middle}", loc="left")
-    axes.set_xlabel("weight onto oneself")
-    axes.set_ylabel("units")
+    axes.set(xlabel="weight onto oneself", ylabel="units")
 
 
 def _draw_losses(axes: Axes, lost: pd.DataFrame, kind: str) -> None:
@@ -185,11 +176,10 @@ def rings(planes: pd.DataFrame, rotation: pd.DataFrame, stem: Path | str, palett
         bar = upper.colorbar(image, ax=list(panels), label="position to report", shrink=0.8, aspect=20)
         bar.set_ticks([0, 4, 8, 12])
         _draw_advances(lower.subplots(1, 1), rotation)
-        seeds = rotation.groupby("connectivity_id")["seed"].nunique().rename("seeds").to_frame()
+        seeds = rotation.groupby("connectivity_id").agg(seeds=("seed", "nunique"))
         note(
             figure,
-            f"above: one network of each kind ({_seeds(planes)}), some trials, all time steps of the "
-            "decision\n"
+            f"above: one network of each kind ({_seeds(planes)}), some trials, all time steps of the decision\n"
             f"below: mean over tasks, a point for each of {seeds_text(seeds)}; open: trials answered right throughout\n"
             "dashed: the target's angle",
         )
@@ -203,10 +193,7 @@ def _draw_plane(axes: Axes, part: pd.DataFrame) -> object:
         part["x"], part["y"], c=part["position"], cmap="twilight_shifted", vmin=0, vmax=16, s=5, zorder=2
     )
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_xlabel("plane axis 1")
-    axes.set_ylabel("plane axis 2")
+    axes.set(xticks=[], yticks=[], xlabel="plane axis 1", ylabel="plane axis 2")
     return image
 
 

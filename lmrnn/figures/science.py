@@ -10,10 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from lmrnn.errors import ConfigError
-from lmrnn.figures.style import WIDTH, accuracy_axis, new_figure
+from lmrnn.figures.style import WIDTH, accuracy_axis, new_figure, picture
 from lmrnn.science.fixed_points import FixedPoints
 from lmrnn.science.psychometric import Psychometric
 from lmrnn.science.state_space import PrincipalComponents, principal_components
@@ -29,7 +28,7 @@ def draw_psychometric(curves: Mapping[str, Psychometric], path: Path | str) -> N
     Bars are Wilson's 95% intervals; the sigmoid of a curve whose spread the data do not determine is dotted. Raises
     ConfigError on another ending.
     """
-    stem, ending = _picture(path)
+    stem, ending = picture(path)
     with new_figure(WIDTH, 2.6, stem, (ending,)) as figure:
         choice, accuracy = figure.subplots(1, 2)
         for number, (name, curve) in enumerate(curves.items()):
@@ -69,7 +68,7 @@ def draw_state_space(
     `colour` is a numeric column of ``run.table()``. A dot marks where the decision begins; of `points`, squares are
     fixed points and diamonds slow ones, filled where they are stable. Raises ConfigError on another ending or column.
     """
-    stem, ending = _picture(path)
+    stem, ending = picture(path)
     components = principal_components(run.states, 3) if components is None else components
     if len(components.share) < 3:
         raise ConfigError(f"state space is drawn in 3 components; these are {len(components.share)}")
@@ -79,14 +78,14 @@ def draw_state_space(
         places, panels = components.project(run.states), figure.subplots(1, 2)
         for axes, up in zip(panels, (1, 2), strict=True):
             for trial in range(len(run.trials)):
-                path_of = places[run.trials.rows(trial)][:, [0, up]]
-                line = {"color": shades[trial]}
-                axes.plot(*path_of.T, linewidth=0.7, alpha=0.8, **line)
-                axes.plot(*path_of[run.trials.decision[trial]], "o", markersize=2.5, **line)
+                path_of, shade = places[run.trials.rows(trial)][:, [0, up]], shades[trial]
+                axes.plot(*path_of.T, linewidth=0.7, alpha=0.8, color=shade)
+                axes.plot(*path_of[run.trials.decision[trial]], "o", markersize=2.5, color=shade)
             _draw_points(axes, points, components, up)
             axes.set_xlabel(f"PC 1 ({components.share[0]:.0%})")
             axes.set_ylabel(f"PC {up + 1} ({components.share[up]:.0%})")
-        _colour_bar(figure, values, list(panels), colour)
+        if values is not None:
+            figure.colorbar(values, ax=list(panels), label=colour or "", shrink=0.8, aspect=30)
 
 
 def _colours(run: Responses, colour: str | None) -> ScalarMappable | None:
@@ -104,11 +103,6 @@ def _colours(run: Responses, colour: str | None) -> ScalarMappable | None:
     return shown
 
 
-def _colour_bar(figure: Figure, values: ScalarMappable | None, panels: list[Axes], colour: str | None) -> None:
-    if values is not None:
-        figure.colorbar(values, ax=panels, label=colour or "", shrink=0.8, aspect=30)
-
-
 def _draw_points(axes: Axes, points: FixedPoints | None, components: PrincipalComponents, up: int) -> None:
     """Fixed and slow points."""
     if points is None or not len(points):
@@ -116,11 +110,3 @@ def _draw_points(axes: Axes, points: FixedPoints | None, components: PrincipalCo
     for place, fixed, stable in zip(components.project(points.states), points.fixed, points.stable, strict=True):
         face = "#D55E00" if stable else "white"
         axes.plot(place[0], place[up], "s" if fixed else "D", markerfacecolor=face, markeredgecolor="#D55E00", zorder=3)
-
-
-def _picture(path: Path | str) -> tuple[Path, str]:
-    """A picture's file without its ending, and the ending."""
-    path = Path(path)
-    if path.suffix not in (".png", ".svg"):
-        raise ConfigError(f"{path}: a picture's name ends in .png or .svg")
-    return path.with_suffix(""), path.suffix[1:]

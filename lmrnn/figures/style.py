@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from lmrnn.errors import ConfigError
 from lmrnn.figures.text import short_number
 from lmrnn.files.storage import atomic_path
 
@@ -138,6 +139,14 @@ def styles_of(table: pd.DataFrame, palette: str) -> dict[str, Style]:
     return found
 
 
+def picture(path: Path | str) -> tuple[Path, str]:
+    """A picture's file without its ending, and the ending, png or svg; ConfigError on another one."""
+    path = Path(path)
+    if path.suffix not in (".png", ".svg"):
+        raise ConfigError(f"{path}: a picture's name ends in .png or .svg")
+    return path.with_suffix(""), path.suffix[1:]
+
+
 @contextmanager
 def new_figure(
     width: float, height: float, stem: Path | str, formats: tuple[str, ...] = ("png", "svg")
@@ -214,9 +223,10 @@ def side_legend(axes: Axes) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), borderaxespad=0, handlelength=2.2, labelspacing=0.35)
 
 
-def few_ticks() -> MaxNLocator:
-    """At most five ticks, for a narrow panel."""
-    return MaxNLocator(4)
+def few_ticks(axis: Axis) -> None:
+    """At most five ticks with short numbers, for a narrow panel."""
+    axis.set_major_locator(MaxNLocator(4))
+    axis.set_major_formatter(short_number)
 
 
 def plain_log_ticks(axis: Axis) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 from lmrnn.curves.comparison import largest_size
@@ -74,12 +73,8 @@ def _draw_heat_map(part: FigureBase, name: str, grid: pd.DataFrame) -> None:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         if blocks == 1 and block.shape[1] <= _FEW_COLUMNS:
-            _write_values(axes, block)
+            for (y, x), value in np.ndenumerate(block.to_numpy()):
+                shade = "k" if value > 0.5 else "w"
+                axes.text(x, y, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color=shade)
     title(panels[0], name)
     part.colorbar(image, ax=list(panels), label="test decision accuracy", shrink=0.8, aspect=30)
-
-
-def _write_values(axes: Axes, block: pd.DataFrame) -> None:
-    """Write each accuracy into its cell, in percent."""
-    for (i, j), value in np.ndenumerate(block.to_numpy()):
-        axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color="k" if value > 0.5 else "w")

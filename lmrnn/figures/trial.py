@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Annotation
 
-from lmrnn.errors import ConfigError
-from lmrnn.figures.style import WIDTH, new_figure
+from lmrnn.figures.style import WIDTH, new_figure, picture
 from lmrnn.seeds import stream
 from lmrnn.tasks import CLASSES, Task, Trials, parse, sample
 
@@ -28,12 +27,10 @@ def draw_trial(task: str | Task, path: Path | str, seed: int = 0, dt: int = 100,
     `dt` is the time step in ms, a divisor of 100. Raises TaskNameError on an unknown task, ConfigError on an unknown
     definition, a time step that does not divide 100, or another ending.
     """
-    path = Path(path)
-    if path.suffix not in (".png", ".svg"):
-        raise ConfigError(f"{path}: a picture's name ends in .png or .svg")
+    stem, ending = picture(path)
     parsed = parse(task) if isinstance(task, str) else task
     trials = sample(parsed, 1, stream(seed, "show", parsed.name), dt, definition)
-    draw_one(trials, 0, path.with_suffix(""), (path.suffix[1:],))
+    draw_one(trials, 0, stem, (ending,))
 
 
 def draw_one(trials: Trials, trial: int, stem: Path | str, formats: tuple[str, ...] = ("png", "svg")) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmrnn.claims.best import Comparison, Design, compare
-from lmrnn.claims.networks import Networks
+from lmrnn.claims.networks import READ, Networks
 from lmrnn.claims.verdicts import claim_row
 from lmrnn.curves.comparison import always_fixate, largest_size
 from lmrnn.tasks import battery_of, spans, task_count
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 # Differences in decision accuracy. Nobody has said where "as well" and "fail" begin: the page shows the verdicts that
 # other limits would give (`lmrnn.claims.limits`).
 AT_PAR, FAR_BEHIND = -0.03, -0.20
-_COLUMNS = [
-    *("panel_id", "panel", "tasks", "kind", "synapses", "connectivity", "connectivity_id", "learning_rate", "seed")
-]
 _CONSTANT = ", constant delay"
 _FAMILIES = {"reach": "reach", "match": "match", "dlydm": "delayed decision"}
 
@@ -59,7 +56,7 @@ def autapse_rows(runs: pd.DataFrame, results: Sequence[CellResult]) -> Iterator[
     From `lmrnn.curves.comparison.prepare` and the same cells. Both networks are at the setting that is best on a
     group's test tasks for the other seeds; a diverged cell counts as 0.
     """
-    for _, part in largest_size(runs)[_COLUMNS].groupby("panel_id", sort=False):
+    for _, part in largest_size(runs)[READ].groupby("panel_id", sort=False):
         spec, design, networks = results[part.index[0]].spec, Design.of(part), Networks(part)
         for group, positions in _group_members(spec).items():
             costs = design.costs(-np.array([_accuracy(results[i], positions) for i in part.index]))

@@ -18,7 +18,8 @@ SEEDS_OF_BOUNDS = 3  # two seeds bound nothing: Student's quantile with one degr
 _ROUNDING = 1e-9  # sums of costs, each 20 at most, that differ by less are equal
 _NOTHING = 1e-12  # differences of means that rounding alone makes
 _LARGEST = 50.0  # logarithm of a ratio beyond any number of steps
-_BOUNDS = {(True, False): "at least this", (False, True): "at most this", (True, True): "neither always gets there"}
+BOUNDS = {(True, False): ">=", (False, True): "<=", (True, True): "~"}  # by whether the first, the second is too late
+_WORDS = {">=": "at least this", "<=": "at most this", "~": "neither always gets there"}
 
 
 class Setting(NamedTuple):
@@ -158,13 +159,13 @@ class Comparison:
         if not self.seeds:
             return ""
         edges = [f"at the edge of the rates tried: {name}" for name, edge in self._edges() if edge]
-        bound = [_BOUNDS[self.late]] if self.late in _BOUNDS else []
+        bound = [_WORDS[self.bound]] if self.bound else []
         return "; ".join([" against ".join(self.names), *edges, *bound, *self.beaten])
 
     @property
     def bound(self) -> str:
         """``>=`` or ``<=`` where the number is a bound, ``~`` where it is not even that."""
-        return {(True, False): ">=", (False, True): "<=", (True, True): "~"}.get(self.late, "")
+        return BOUNDS.get(self.late, "")
 
     def at_given_rate(self) -> Comparison:
         """The same where the rate was given, not chosen: it lies at no edge, and no other one can beat it."""
@@ -196,9 +197,9 @@ def compare(first: Settings, second: Settings, logarithmic: bool = False, held_o
     late = [np.isinf(group.high[places, n]) for group, places in zip(groups, picks, strict=True)]
     named, edges, beaten = [], [], []
     for whole, group, places, cost in zip((first, second), groups, picks, costs, strict=True):
-        chosen = [group.settings[i] for i, _ in Counter(places.tolist()).most_common()]
-        named.append(_names([group.settings[i] for i in places]))
-        edges.append(any(at_edge(setting, whole.settings) for setting in chosen))
+        chosen = [group.settings[i] for i in places]
+        named.append(_names(chosen))
+        edges.append(any(at_edge(setting, whole.settings) for setting in set(chosen)))
         beaten += _beaten(whole, group, dict(zip(seeds, cost, strict=True)))
     means = [float(cost.mean()) for cost in costs]
     seen = np.exp if logarithmic else np.negative
@@ -248,9 +249,8 @@ def _beaten(whole: Settings, able: Settings, chosen: dict[int, float]) -> list[s
     """Settings that have not all of the seeds and cost less than what was chosen does on the seeds that they have."""
     words = []
     for setting, costs in zip(whole.settings, whole.value, strict=True):
-        own = {
-            seed: cost for seed, cost in zip(whole.seeds, costs, strict=True) if seed in chosen and not np.isnan(cost)
-        }
+        ran = zip(whole.seeds, costs, strict=True)
+        own = {seed: cost for seed, cost in ran if seed in chosen and not np.isnan(cost)}
         if setting not in able.settings and own and sum(own.values()) < sum(chosen[seed] for seed in own):
             words.append(beats(setting, len(own), len(chosen)))
     return words

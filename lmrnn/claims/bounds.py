@@ -37,6 +37,8 @@ def p_above(first: Floats, second: Floats, limit: float = 0.0) -> Floats:
     `first` (..., I, seeds) are the lower ends of what each setting costs each seed, `second` (..., J, seeds) the upper
     ends. 1 for a single seed.
     """
+    if first.shape[-1] < 2:
+        return np.ones(np.broadcast_shapes(first.shape[:-2], second.shape[:-2]))
     p = _pair_p(first, second + limit)
     return np.minimum(1.0, p.max(axis=-2).min(axis=-1) * p.shape[-1])
 
@@ -47,36 +49,33 @@ def lower_bound(first: Floats, second: Floats, level: float = LEVEL) -> Floats:
     Arguments as for `p_above`, of which it is the inverse: p_above <= level just where it lies at the limit or above.
     -infinity where nothing can be said.
     """
+    if first.shape[-1] < 2:
+        return np.full(np.broadcast_shapes(first.shape[:-2], second.shape[:-2]), -np.inf)
     bounds = _pair_bound(first, second, level / second.shape[-2])
     return bounds.min(axis=-2).max(axis=-1)
 
 
 def _differences(first: Floats, second: Floats) -> Floats:
-    """Differences of every pair of settings by seed, (..., I, J, seeds); NaN of two infinities is -infinity."""
+    """First minus second, -infinity where both are infinite: of what nothing is known speaks against."""
     with np.errstate(invalid="ignore"):
-        return _settled(first[..., :, None, :] - second[..., None, :, :])
-
-
-def _settled(differences: Floats) -> Floats:
-    """Differences in which two infinities, of which nothing is known, speak against."""
+        differences = first - second
     return np.where(np.isnan(differences), -np.inf, differences)
 
 
-def _moments(differences: Floats) -> tuple[Floats, Floats]:
-    """Mean over seeds and its standard error, above what rounding makes of it."""
-    n = differences.shape[-1]
-    error = differences.std(axis=-1, ddof=1) / np.sqrt(n)
-    return differences.mean(axis=-1), np.maximum(error, _NOISE)
+def _moments(first: Floats, second: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Of every pair of settings, (..., I, J): whether all seeds' differences are finite, and if so their mean and its
+    standard error, above what rounding makes of it.
+    """
+    differences = _differences(first[..., :, None, :], second[..., None, :, :])  # (..., I, J, seeds)
+    whole = np.asarray(np.isfinite(differences).all(axis=-1))
+    known = np.where(whole[..., None], differences, 0.0)
+    error = known.std(axis=-1, ddof=1) / np.sqrt(known.shape[-1])
+    return whole, known.mean(axis=-1), np.maximum(error, _NOISE)
 
 
 def _pair_p(first: Floats, second: Floats) -> Floats:
     """One-sided p value of each pair of settings, (..., I, J), of first <= second."""
-    differences = _differences(first, second)
-    n = differences.shape[-1]
-    if n < 2:
-        return np.ones(differences.shape[:-1])
-    whole = np.asarray(np.isfinite(differences).all(axis=-1))
-    mean, error = _moments(np.where(whole[..., None], differences, 0.0))
+    (whole, mean, error), n = _moments(first, second), first.shape[-1]
     p = special.stdtr(n - 1, -mean / error)
     if not whole.all():
         above = (_crossed(first, second) > 0).sum(axis=(-1, -2))  # ties speak against
@@ -86,24 +85,18 @@ def _pair_p(first: Floats, second: Floats) -> Floats:
 
 def _pair_bound(first: Floats, second: Floats, level: float) -> Floats:
     """Lower bound of each pair's difference, (..., I, J), too high with probability `level`."""
-    differences = _differences(first, second)
-    n = differences.shape[-1]
-    if n < 2:
-        return np.full(differences.shape[:-1], -np.inf)
-    whole = np.asarray(np.isfinite(differences).all(axis=-1))
-    mean, error = _moments(np.where(whole[..., None], differences, 0.0))
+    (whole, mean, error), n = _moments(first, second), first.shape[-1]
     bound = mean + special.stdtrit(n - 1, level) * error
     if not whole.all():
         place = int((np.cumsum(_rank_chances(n)) <= level).sum())  # how many of the smallest differences may be passed
-        every = np.sort(_crossed(first, second).reshape(*differences.shape[:-1], n * n), axis=-1)
+        every = np.sort(_crossed(first, second).reshape(*whole.shape, n * n), axis=-1)
         bound = np.where(whole, bound, every[..., place - 1] if place else -np.inf)
     return bound
 
 
 def _crossed(first: Floats, second: Floats) -> Floats:
     """Differences of every seed of one setting and every seed of another, (..., I, J, seeds, seeds)."""
-    with np.errstate(invalid="ignore"):
-        return _settled(first[..., :, None, :, None] - second[..., None, :, None, :])
+    return _differences(first[..., :, None, :, None], second[..., None, :, None, :])
 
 
 @cache

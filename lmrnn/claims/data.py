@@ -10,7 +10,7 @@ import pandas as pd
 
 from lmrnn.claims.best import compare
 from lmrnn.claims.measures import thresholds_of
-from lmrnn.claims.networks import Networks
+from lmrnn.claims.networks import READ, Networks
 from lmrnn.claims.speed import comparison_text
 from lmrnn.claims.trials import Sized, trials_ratio
 from lmrnn.claims.verdicts import claim_row
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
 
 EARLY = ", maximum of validation"
-_COLUMNS = [
-    *("family_id", "family", "tasks", "kind", "synapses", "connectivity", "connectivity_id", "learning_rate", "seed"),
-    *("trials_per_task", "final_validation", "final_test"),
-]
 _UNIT = "difference in decision accuracy"
 
 
@@ -39,7 +35,7 @@ def data_rows(
     as many synapses, every radius by itself, and the maximum of validation accuracy over each training (of which both
     networks have the benefit of a test on the trials that it was chosen on) instead of the test at its end.
     """
-    runs = runs[_COLUMNS]
+    runs = runs[READ]
     peaks = pd.Series([_peak(result) for result in results])
     tried = [(runs, ""), (runs.assign(final_validation=peaks, final_test=peaks), EARLY)]
     for _, own in runs.groupby("family_id", sort=False):

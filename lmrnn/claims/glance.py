@@ -15,26 +15,25 @@ _SIGNS = {"supported": "+", "not supported": "−", "undecided": "?"}
 _BOUNDS = {">=": "≥", "<=": "≤", "~": "~", "": ""}
 _LARGE = 20.0
 _SIGNS_NOTE = "+ supported, − not supported, ? undecided"
-_CONTROLS_NOTE = "; controls have no verdict, * their own 95% bounds exclude no difference"
-_BOUNDS_NOTE = (
-    "; ≥, ≤ bounds, ~ both networks fail at times or always manage; - neither ever gets there, or both do with the "
-    "smallest size"
+_DIFFERENCES = "; controls have no verdict, * their own 95% bounds exclude no difference"
+_RATIOS = (
+    f"{_DIFFERENCES}; ≥, ≤ bounds, ~ both networks fail at times or always manage; - neither ever gets there, or both "
+    "do with the smallest size"
 )
+_NOTES = {"area": _DIFFERENCES, "accuracy": _DIFFERENCES, "steps": _RATIOS, "trials": _RATIOS}
 _CAPTIONS = {
     "area": "Mean decision accuracy during training (area under the learning curve), local minus full. Above "
     "0: local learns faster. This measure hardly depends on how often is evaluated.",
-    "steps": "Steps to threshold of the first network over those of the second, by threshold. Above 1: local "
-    "is faster.",
+    "steps": "Steps to threshold of the first network over those of the second, by threshold. Above 1: local is "
+    "faster.",
     "accuracy": "Test decision accuracy at each data size, local minus full. Above 0: local makes more of the data.",
     "trials": "Training trials per task to threshold of the first network over those of the second, by "
     "threshold. Above 1: local needs fewer.",
-    "groups": "Decision accuracy by group of tasks. Gap: autapse minus best local. Kept: what autapses gain "
-    "over always fixate, in percent of what the best local network gains. Supported: on base tasks a "
-    "gap of at most .03, elsewhere of .20 or more; undecided also where local itself gains fewer than"
-    " .20 over always fixate.",
-    "rotation": "Angle by which the state advances over the target's; 1 is the target's pace, 0 a state that "
-    "stands still. Supported: .8 to 1.25; not supported only of networks that answer half of the "
-    "trials right.",
+    "groups": "Decision accuracy by group of tasks. Gap: autapse minus best local. Kept: what autapses gain over "
+    "always fixate, in percent of what the best local network gains. Supported: on base tasks a gap of at most .03, "
+    "elsewhere of .20 or more; undecided also where local itself gains fewer than .20 over always fixate.",
+    "rotation": "Angle by which the state advances over the target's; 1 is the target's pace, 0 a state that stands "
+    "still. Supported: .8 to 1.25; not supported only of networks that answer half of the trials right.",
     "limits": "What other limits would give, by each row's own interval, not adjusted for the other rows; used are the "
     'limits of the verdicts. Where "as well" and "fail" begin is a convention.',
 }
@@ -71,11 +70,7 @@ def glances(claim: int, rows: pd.DataFrame) -> list[Glance]:
 
 
 def _glance(rows: pd.DataFrame, measure: str, columns: list[str], body: Callable) -> Glance:
-    notes = {"area": _CONTROLS_NOTE, "accuracy": _CONTROLS_NOTE}
-    both = _CONTROLS_NOTE + _BOUNDS_NOTE
-    table = Glance(
-        columns, _CAPTIONS[measure], f"{_SIGNS_NOTE}{({**notes, 'steps': both, 'trials': both}).get(measure, '')}."
-    )
+    table = Glance(columns, _CAPTIONS[measure], f"{_SIGNS_NOTE}{_NOTES.get(measure, '')}.")
     for _, part in rows.groupby("condition_id", sort=False):
         table.blocks.append((str(part["condition"].iloc[0]), list(body(part))))
     return table
@@ -142,11 +137,8 @@ def _shares(rows: pd.DataFrame) -> tuple:
         for _, row in part.iterrows():
             interval = f"{row['low']:.2f} to {row['high']:.2f}" if np.isfinite(row["low"]) else ""
             share = f"{row['number']:.2f}" if np.isfinite(row["number"]) else "-"
-            yield (
-                row["comparison"],
-                [Cell(share, str(row["verdict"])), Cell(interval), Cell(str(row["seeds"]))],
-                row["role"],
-            )
+            cells = [Cell(share, str(row["verdict"])), Cell(interval), Cell(str(row["seeds"]))]
+            yield row["comparison"], cells, row["role"]
 
     return ["", "share", "95%", "seeds"], body
 
@@ -155,9 +147,8 @@ def _limits(rows: pd.DataFrame) -> Iterator[Glance]:
     """What other limits would give: a table for each set of limits."""
     table = limits_table(rows)
     for _, part in table.groupby(table.groupby(["condition", "comparison"])["limit"].transform("; ".join), sort=False):
-        columns = [
-            f"{limit} (used)" if used else limit for limit, used in part[["limit", "used"]].drop_duplicates().values
-        ]
+        limits = part[["limit", "used"]].drop_duplicates().values
+        columns = [f"{limit} (used)" if used else limit for limit, used in limits]
         found = Glance(["", *columns], _CAPTIONS["limits"], f"{_SIGNS_NOTE}.")
         for condition, own in part.groupby("condition", sort=False):
             lines = [

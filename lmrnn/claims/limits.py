@@ -23,9 +23,8 @@ def limits_table(claims: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for _, row in claims[(claims["role"] == "claim") & claims["claim"].isin([3, 4])].iterrows():
         for limit, words, used in _limits(row):
-            says = _says(row, limit)
             named = {name: row[name] for name in ("claim", "condition", "comparison")}
-            rows.append({**named, "limit": words, "used": used, "says": says})
+            rows.append({**named, "limit": words, "used": used, "says": _says(row, limit)})
     return pd.DataFrame(rows, columns=["claim", "condition", "comparison", "limit", "used", "says"])
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from lmrnn.claims.best import Design, Settings
 from lmrnn.curves.statistics import area, sustained_crossing
 from lmrnn.tasks import battery_of
-from lmrnn.tasks.observer import Reach, reach_of
+from lmrnn.tasks.observer import reach_of
 
 if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
@@ -59,17 +59,12 @@ def learning_curve(result: CellResult) -> tuple[np.ndarray, np.ndarray]:
     return np.append(steps, last), np.append(accuracy, 0.0)
 
 
-def reach_of_cell(result: CellResult) -> Reach:
-    """What can be reached on a cell's battery."""
-    return reach_of(battery_of(result.spec), result.spec["dt"], result.spec["definition"], _TRIALS)
-
-
 def thresholds_of(result: CellResult, thresholds: Sequence[float]) -> list[tuple[float, str, bool]]:
     """Thresholds of a cell's battery, those asked for and `SHARES`: value, name, and whether it needs a decision.
 
     A share is rounded to a thousandth, about the ideal observer's Monte Carlo error.
     """
-    reach = reach_of_cell(result)
+    reach = reach_of(battery_of(result.spec), result.spec["dt"], result.spec["definition"], _TRIALS)
     found = [(threshold, "", not threshold <= reach.chance) for threshold in thresholds]
     if reach.ideal - reach.chance > _NARROW:
         found += [(round(reach.at(share), 3), f"{share:.0%} of what can be reached", True) for share in SHARES]

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+# columns of `lmrnn.curves.comparison.prepare` that the claims read: a part of a narrow table is quickly taken
+READ = [
+    *("panel_id", "panel", "family_id", "family", "tasks", "kind", "synapses", "connectivity", "connectivity_id"),
+    *("learning_rate", "seed", "steps", "trials_per_task", "final_validation", "final_test"),
+]
 # Controls with a density of their own: held against local networks of as many synapses, not against the best radius.
 AT_EQUAL_SYNAPSES = ("random", "full_matched", "small_world")
 _ALIKE = 0.05  # relative difference of synapses that a random draw makes

@@ -31,25 +31,19 @@ def write_page(claims: pd.DataFrame, path: Path | str, study: str) -> None:
     """Write the table of `lmrnn.claims.compute` as an HTML page without scripts or references to anything outside."""
     pages = jinja2.Environment(loader=jinja2.PackageLoader("lmrnn.claims", ""), autoescape=True)
     parts = [_part(claim, claims[claims["claim"] == claim]) for claim in STATEMENTS]
-    headlines = _records(claims[claims["headline"].astype(bool)])
+    headlines = claims[claims["headline"].astype(bool)].to_dict("records")
     page = pages.get_template("claims.html")
     notes = _NOTES.format(seeds=ENOUGH_SEEDS)
     texts = {"number_text": number_text, "measure_text": measure_text}
     write_text(path, page.render(study=study, notes=notes, headlines=headlines, parts=parts, **texts) + "\n")
 
 
-def _records(rows: pd.DataFrame) -> list[dict]:
-    return rows.to_dict("records")
-
-
 def _part(claim: int, rows: pd.DataFrame) -> dict:
     """What the page says of one claim."""
-    numbers = [(words, _records(rows[rows["role"] == role])) for role, words in _ROLES.items()]
+    roles = {"claim": "Measured", "control": "Controls"}
+    numbers = [(words, rows[rows["role"] == role].to_dict("records")) for role, words in roles.items()]
     part = {"claim": claim, "statement": STATEMENTS[claim], "sentence": _sentence(rows), "numbers": numbers}
     return {**part, "glances": glances(claim, rows) if len(rows) else []}
-
-
-_ROLES = {"claim": "Measured", "control": "Controls"}
 
 
 def _sentence(rows: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ verdicts, where either verdict is wrong.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,16 +106,10 @@ def _cell(
         "training": {"layout": "padded", "batch_size": study + 1, "steps": STEPS, "learning_rate": rate},
     }  # fmt: skip
     history = {"step": step, "trials": 64 * step, "training_seconds": 0.01 * step, "evaluation_seconds": 0.0 * step}
+    history |= {"loss": 1.0 + 0.0 * step, **dict.fromkeys(MEASURES, course)}
     tests = {**dict.fromkeys(MEASURES, test), "always_fixate": np.full(len(_TASKS), 0.1)}
     provenance = {"training_seconds": 1.0, "restarts": 0, "always_fixate_decision_accuracy": 0.1}
-    return CellResult(
-        spec,
-        "completed",
-        {**history, "loss": 1.0 + 0.0 * step, **dict.fromkeys(MEASURES, course)},
-        tests,
-        {},
-        provenance,
-    )
+    return CellResult(spec, "completed", history, tests, {}, provenance)
 
 
 def simulated_rotation(world: World, seeds: int, number: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -143,13 +138,11 @@ def verdict_rates(
         by_study.setdefault(int(studies[row["condition_id"]]), []).append(row)
     for row in rotation_rows(turned):
         by_study[int(row["condition_id"]) + 1].append(row)
-    counts = {claim: [0, 0] for claim in CLAIMS}
+    said: Counter[tuple[int, str]] = Counter()
     for study in by_study.values():
         judge(study)
-        for claim in CLAIMS:
-            said = {row["verdict"] for row in study if row["claim"] == claim}
-            counts[claim] = [counts[claim][0] + ("supported" in said), counts[claim][1] + ("not supported" in said)]
-    return {claim: (supported, against) for claim, (supported, against) in counts.items()}
+        said.update({(row["claim"], row["verdict"]) for row in study})  # each verdict once in a study
+    return {claim: (said[claim, "supported"], said[claim, "not supported"]) for claim in CLAIMS}
 
 
 WORLDS = {

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmrnn.claims.best import Comparison, compare
 from lmrnn.claims.measures import Measure, measures
-from lmrnn.claims.networks import Networks
+from lmrnn.claims.networks import READ, Networks
 from lmrnn.claims.verdicts import claim_row
 from lmrnn.curves.comparison import largest_size
 from lmrnn.curves.identity import number_texts
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
 
 SAME_SEEDS = "chosen on the same seeds"  # a control: elsewhere each seed's networks are chosen on the other seeds
-_COLUMNS = [
-    *("panel_id", "panel", "tasks", "kind", "synapses", "connectivity", "connectivity_id", "learning_rate", "seed"),
-    "steps",
-]
 
 
 def speed_rows(
@@ -36,7 +32,7 @@ def speed_rows(
     learning rate, autapses in place of the full network, and random and matched ones against local ones of as many
     synapses.
     """
-    for panel, part in largest_size(runs)[_COLUMNS].groupby("panel_id", sort=False):
+    for panel, part in largest_size(runs)[READ].groupby("panel_id", sort=False):
         if not {"full", "local"} <= set(part["kind"]):
             continue
         condition, networks = (str(panel), str(part["panel"].iloc[0])), Networks(part)

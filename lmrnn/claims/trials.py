@@ -16,11 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from lmrnn.claims.best import NAN, SEEDS_OF_BOUNDS, Design, Setting, Settings, at_edge, beats, difference, pick
+from lmrnn.claims.best import BOUNDS, SEEDS_OF_BOUNDS, Design, Setting, Settings, at_edge, beats, difference, pick
 from lmrnn.claims.bounds import LEVEL, Floats
 from lmrnn.curves.statistics import crossing
 
-_BOUNDS = {(True, False): ">=", (False, True): "<=", (True, True): "~"}
 _WORDS = {">=": "at least this", "<=": "at most this", "~": "both leave the sizes that were trained"}
 _TINY = 1e-12  # p values below are not told apart
 
@@ -64,11 +63,8 @@ class Sized:
 
     def at(self, sizes: list[int], seeds: list[int]) -> Sized:
         """The same at given sizes and seeds."""
-        index = np.ix_(
-            range(len(self.settings)),
-            [self.sizes.index(one) for one in sizes],
-            [self.seeds.index(one) for one in seeds],
-        )
+        places = [self.sizes.index(one) for one in sizes], [self.seeds.index(one) for one in seeds]
+        index = np.ix_(range(len(self.settings)), *places)
         return Sized(tuple(sizes), tuple(seeds), self.settings, self.test[index], self.validation[index])
 
     def whole(self) -> np.ndarray:
@@ -88,8 +84,10 @@ class Sized:
         high = mean - special.stdtrit(n - 1, level) * error
         return np.where(whole, low, -np.inf).max(axis=0), np.where(whole, high, -np.inf).max(axis=0)
 
-    def chosen(self) -> Chosen:
-        """At each size and for each seed the setting of the highest validation accuracy over the other seeds."""
+    def chosen(self) -> tuple[Floats, str, list[str]]:
+        """At each size and for each seed the setting of the highest validation accuracy over the other seeds: its
+        accuracy (sizes, seeds), the networks' names, and what speaks against them.
+        """
         picked, names, doubts = np.empty(self.test.shape[1:]), set(), []
         for k, whole in enumerate(self.whole().T):
             picks = pick(-self.validation[whole, k])
@@ -101,7 +99,7 @@ class Sized:
             doubts += [f"{one.label}'s best rate at {self.sizes[k]} is at the edge of those tried"
                        for one in sorted(found) if at_edge(one, tried)]  # fmt: skip
             doubts += self._beaten(k, picked[k])
-        return Chosen(picked, " or ".join(sorted(names)), doubts)
+        return picked, " or ".join(sorted(names)), doubts
 
     def _beaten(self, size: int, chosen: Floats) -> list[str]:
         """Settings with fewer seeds that lie above what was chosen on the seeds that they have, at one size."""
@@ -111,15 +109,6 @@ class Sized:
             if ran.any() and not ran.all() and accuracy[ran].mean() > chosen[ran].mean():
                 words.append(beats(one, int(ran.sum()), len(ran)) + f" at {self.sizes[size]}")
         return words
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Accuracy (sizes, seeds) at the settings that were chosen, their names, and what speaks against them."""
-
-    accuracy: Floats
-    names: str
-    doubts: list[str]
 
 
 def trials_ratio(first: Sized, second: Sized, threshold: float) -> dict[str, Any] | None:
@@ -137,24 +126,24 @@ def trials_ratio(first: Sized, second: Sized, threshold: float) -> dict[str, Any
     groups = first.at(sizes, seeds), second.at(sizes, seeds)
     if not all(group.whole().any(axis=0).all() for group in groups):
         return None
-    chosen = [group.chosen() for group in groups]
+    accuracies, names, doubts = zip(*(group.chosen() for group in groups), strict=True)
     x = np.array(sizes, dtype=float)
-    needed = [np.array([crossing(x, curve, threshold, True) for curve in one.accuracy.T]) for one in chosen]
+    needed = [np.array([crossing(x, curve, threshold, True) for curve in one.T]) for one in accuracies]
     late, early = ([bool(test(one).any()) for one in needed] for test in (np.isinf, lambda one: one <= x[0]))
     logarithms = [float(np.log(one.clip(max=x[-1])).mean()) for one in needed]
     means = [float(np.exp(one)) for one in logarithms]
     number = means[0] / means[1] if difference(*logarithms) else 1.0
-    bound = _BOUNDS.get((late[0] or early[1], late[1] or early[0]), "")
-    words = [f"{chosen[0].names} against {chosen[1].names}", *([_WORDS[bound]] if bound else [])]
+    bound = BOUNDS.get((late[0] or early[1], late[1] or early[0]), "")
+    words = [" against ".join(names), *([_WORDS[bound]] if bound else [])]
     known = {
         "first": means[0], "second": means[1], "seeds": len(seeds), "bound": bound,
         "detail": "; ".join([*words, f"sizes {', '.join(map(str, sizes))}"]),
-        "forbidden": tuple("; ".join(one.doubts) for one in chosen),
+        "forbidden": tuple(map("; ".join, doubts)),
     }  # fmt: skip
     if all(np.isinf(one).all() for one in needed) or all((one <= x[0]).all() for one in needed):
         return known
     if len(seeds) < SEEDS_OF_BOUNDS:
-        return {**known, "number": number, "low": NAN, "high": NAN}
+        return {**known, "number": number, "low": np.nan, "high": np.nan}
 
     def bounds(level: float) -> tuple[float, float]:
         bands = [group.band(level / (2 * len(sizes))) for group in groups]  # two curves, each at every size

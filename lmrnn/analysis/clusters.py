@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from lmrnn.analysis.ring import group_means
 from lmrnn.seeds import stream
 
 Floats = NDArray[np.float64]
@@ -30,14 +31,10 @@ def task_variance(states: Floats, moment: Integers) -> Floats:
     """
     kept = moment >= 0
     states, moment = np.asarray(states, dtype=float)[kept], moment[kept]
-    _, place, count = np.unique(moment, return_inverse=True, return_counts=True)
-    mean = np.zeros((len(count), states.shape[1]))
-    np.add.at(mean, place, states)
-    mean /= count[:, None]
-    square = np.zeros_like(mean)
-    np.add.at(square, place, (states - mean[place]) ** 2)
-    several = count > 1
-    return (square[several] / count[several, None]).mean(axis=0) if several.any() else np.zeros(states.shape[1])
+    mean, place = group_means(states, moment)
+    variance, _ = group_means((states - mean[place]) ** 2, moment)
+    several = np.bincount(place) > 1
+    return variance[several].mean(axis=0) if several.any() else np.zeros(states.shape[1])
 
 
 def normalised_variance(variance: Floats) -> tuple[NDArray[np.bool_], Floats]:

@@ -79,11 +79,12 @@ def measure_rotation(
     onset, since, first = _trials(position, trial, since, first)
     if len(np.unique(first)) < 3:
         raise NoPlaneError(f"rotation needs three first positions or more, not {len(np.unique(first))}")
-    conditions, _ = _group_means(states, since * POSITIONS + first)  # (C, N), one per first position and time
-    code = np.unique(since * POSITIONS + first)
-    shared, place = _group_means(conditions, code // POSITIONS)  # each first position counts alike
-    fits = _harmonic_fits(conditions - shared[place], code)
-    _, strengths, axes = np.linalg.svd(fits, full_matrices=False)
+    conditions, _ = group_means(states, since * POSITIONS + first)  # (C, N), one per first position and time
+    time, start = np.divmod(np.unique(since * POSITIONS + first), POSITIONS)
+    shared, place = group_means(conditions, time)  # each first position counts alike
+    parts = conditions - shared[place]
+    fits = [_cosine_and_sine(parts[time == one], start[time == one]) for one in np.unique(time)]
+    _, strengths, axes = np.linalg.svd(np.concatenate(fits), full_matrices=False)
     if not (len(strengths) > 1 and strengths[1] > _FLAT * strengths[0]):
         raise NoPlaneError("rotation needs states that span a plane, not a line or a point")
     axes = axes[:2]
@@ -168,24 +169,18 @@ def _harmonic(states: Floats, first: Integers) -> Floats:
 
     Each position counts alike, however many trials it has: unequal numbers would let other harmonics in.
     """
-    states, angle = _group_means(states, first)[0], RING_STEP * np.unique(first)
-    design = np.stack([np.ones(len(angle)), np.cos(angle), np.sin(angle)], axis=1)
-    _, cosine, sine = np.linalg.lstsq(design, states, rcond=None)[0]
+    cosine, sine = _cosine_and_sine(group_means(states, first)[0], np.unique(first))
     return cosine - 1j * sine
 
 
-def _harmonic_fits(conditions: Floats, code: Integers) -> Floats:
-    """Least-squares coefficients of cosine and sine of the first position at each time, (2 * times, N)."""
-    fits = []
-    for time in np.unique(code // POSITIONS):
-        rows = code // POSITIONS == time
-        angle = RING_STEP * (code[rows] % POSITIONS)
-        design = np.stack([np.ones(len(angle)), np.cos(angle), np.sin(angle)], axis=1)
-        fits.append(np.linalg.lstsq(design, conditions[rows], rcond=None)[0][1:])
-    return np.concatenate(fits)
+def _cosine_and_sine(states: Floats, position: Integers) -> Floats:
+    """Least-squares coefficients of cosine and sine of the position in states of one row per position, (2, N)."""
+    angle = RING_STEP * position
+    design = np.stack([np.ones(len(angle)), np.cos(angle), np.sin(angle)], axis=1)
+    return np.linalg.lstsq(design, states, rcond=None)[0][1:]
 
 
-def _group_means(states: Floats, group: Integers) -> tuple[Floats, Integers]:
+def group_means(states: Floats, group: Integers) -> tuple[Floats, Integers]:
     """Mean of the rows of each group, (groups, N), and the place of each row's group among them."""
     _, place, count = np.unique(group, return_inverse=True, return_counts=True)
     total = np.zeros((len(count), states.shape[1]))

@@ -62,12 +62,8 @@ def run_trials(network: LMRNN, made: Trials, rule: int, generator: torch.Generat
     """
     found = {"start": made.start, "length": made.length, "task": np.full(len(made), rule), "decision": made.decision}
     columns: dict[str, Any] = {name: np.asarray(column, np.int64) for name, column in found.items()}
-    tensors = TrialTensors(
-        torch.from_numpy(made.observations),
-        torch.from_numpy(made.labels),
-        **columns,
-        n_tasks=network.n_tasks,
-    )
+    observed = torch.from_numpy(made.observations), torch.from_numpy(made.labels)
+    tensors = TrialTensors(*observed, **columns, n_tasks=network.n_tasks)
     batch = padded_batch(tensors, np.arange(len(made)))
     noise = None if generator is None else network.draw_noise(len(batch.labels), len(made), generator)
     states = get_path(choose_path(network, "cpu")).states(network, batch, noise=noise).numpy()  # (T, n, N)

@@ -84,11 +84,8 @@ def analyse_study(
             continue
         found = {"rotation": [pd.DataFrame([row for row, *_ in turned])], "clusters": [clusters]}
         if run["kind"] not in pictured:
-            found |= {
-                "units": [units],
-                "tuning": [tuning],
-                "planes": [_plane(*one) for one in turned if one[0]["what"] == "seq"][:1],
-            }
+            planes = [_plane(*one) for one in turned if one[0]["what"] == "seq"][:1]
+            found |= {"units": [units], "tuning": [tuning], "planes": planes}
         pictured.add(run["kind"])
         lead, ids = ({name: run[name] for name in names} for names in (_LEAD, _IDS))
         for name, parts in found.items():
@@ -130,7 +127,7 @@ def summary(found: Mapping[str, pd.DataFrame]) -> list[str]:
         words = [f"{row['active']} active units in {row['clusters']} clusters"]
         if np.isfinite(row["sheet_share"]):
             words.append(f"neighbours alike {row['sheet_share']:.0%} (by chance {row['sheet_chance']:.0%})")
-        constants = units.loc[units["time_constant_ms"] > 0, "time_constant_ms"] if len(units) else units
+        constants = units.loc[units["time_constant_ms"] > 0, "time_constant_ms"]
         if len(constants):
             words.append(f"median time constant of a unit {constants.median():.0f} ms")
         lines.append(f"{row['connectivity']}, seed {row['seed']}: {'; '.join([*words, *_turning(rotation)])}")
@@ -138,8 +135,6 @@ def summary(found: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def _of_network(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    if table.empty:
-        return table
     return table[(table["connectivity_id"] == row["connectivity_id"]) & (table["seed"] == row["seed"])]
 
 

@@ -98,13 +98,9 @@ def _panel_names(runs: pd.DataFrame, axes: list[str], always: list[str], batteri
             named, groups = [*named, axis], count
     shown = [axis for axis in FIRST_AXES if axis in {*named, *always}] + [a for a in named if a not in FIRST_AXES]
     # a setting that a cell does not have (an axis of another block of the grid) is not named
-    texts = [[_axis_text(axis, run[axis], batteries) for axis in shown if not _missing(run[axis])]
+    texts = [[_axis_text(axis, run[axis], batteries) for axis in shown if pd.notna(run[axis])]
              for _, run in runs.iterrows()]  # fmt: skip
     return [", ".join(one) for one in texts]
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _axis_text(axis: str, value: Any, batteries: Mapping[str, str]) -> str:

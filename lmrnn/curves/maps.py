@@ -29,19 +29,16 @@ def rate_threshold_map(times: pd.DataFrame) -> pd.DataFrame:
     keys = ["panel_id", "learning_rate", "threshold"]
     rows = []
     for (panel, rate, threshold), part in shown.groupby(keys, sort=False):
-        local, full = (_best(part[part["kind"] == kind], _shared_seeds(part)) for kind in ("local", "full"))
+        kinds = [part[part["kind"] == kind] for kind in ("local", "full")]
+        # means over other seeds differ for other reasons than the network
+        seeds = set(kinds[0]["seed"]) & set(kinds[1]["seed"])
+        local, full = (_best(own, seeds) for own in kinds)
         if local is not None and full is not None:
             where = {name: part[name].iloc[0] for name in ("panel", "tasks", "layout")}
             where |= {"learning_rate": rate, "threshold": threshold}
             rows.append({**where, **_compare(local, full), "panel_id": panel})
     columns = ["panel", "tasks", "layout", "learning_rate", "threshold", "local", "local_steps", "full_steps", "ratio"]
     return pd.DataFrame(rows, columns=[*columns, "bound", "local_reached", "full_reached", "cells", "panel_id"])
-
-
-def _shared_seeds(part: pd.DataFrame) -> set[int]:
-    """Seeds that both kinds have: means over other seeds differ for other reasons than the network."""
-    seeds = [set(part.loc[part["kind"] == kind, "seed"]) for kind in ("local", "full")]
-    return seeds[0] & seeds[1]
 
 
 def _best(part: pd.DataFrame, seeds: set[int]) -> dict[str, Any] | None:
@@ -102,24 +99,20 @@ def equal_synapses(times: pd.DataFrame) -> pd.DataFrame:
 
 
 def _at_equal_synapses(part: pd.DataFrame, group: str) -> list[dict[str, Any]]:
+    keys = ["network_neurons", "connectivity_id", "threshold"]
     rows = []
-    for (neurons, network, threshold), own in part.groupby(
-        ["network_neurons", "connectivity_id", "threshold"], sort=False
-    ):
+    for (neurons, network, threshold), own in part.groupby(keys, sort=False):
         best = choose_rate(own.assign(score=-own["restricted"]), ["connectivity_id"], "score").iloc[0]
         cells = own[own["learning_rate"] == best["learning_rate"]].sort_values("seed")
         first = own.iloc[0]
         common = {
-            "tasks": first["tasks"],
-            "layout": first["layout"],
+            **first[["tasks", "layout"]],
             "network": f"{first['connectivity']}, N = {neurons}",
-            "kind": first["kind"],
-            "radius": first["radius"],
+            **first[["kind", "radius"]],
             "neurons": neurons,
             "synapses": int(first["synapses"]),
             "threshold": threshold,
-            "learning_rate": best["learning_rate"],
-            "at_edge": best["at_edge"],
+            **best[["learning_rate", "at_edge"]],
             "seeds": len(cells),
             "reached": int(cells["reached"].sum()),
             "limit_steps": int(cells["limit_steps"].max()),

@@ -106,15 +106,12 @@ def training_speed(sweep: Sweep) -> pd.DataFrame:
         steps = steps[steps <= end] if lead["diverged"] < lead["seeds"] else steps
         accuracy = np.stack([course(result, "decision_accuracy", steps) for result in cells])  # (seeds, K)
         mean, low, high = mean_interval(accuracy, sweep.bootstrap)
-        measured = {
-            "step": steps,
-            **{
-                name: np.mean([course(result, name, steps) for result in cells], axis=0)
-                for name in ("trials", "training_seconds")
-            },
-            **{"decision_accuracy": mean, "low": low, "high": high, **_references(cells)},
+        spent = {
+            name: np.mean([course(result, name, steps) for result in cells], axis=0)
+            for name in ("trials", "training_seconds")
         }
-        rows.append(_led(lead, measured))
+        measured = {"decision_accuracy": mean, "low": low, "high": high, **_references(cells)}
+        rows.append(_led(lead, {"step": steps, **spent, **measured}))
     return pd.concat(rows, ignore_index=True)
 
 

@@ -33,11 +33,6 @@ SAYS = {
 }
 
 
-def package_of(path: Path) -> str:
-    """Package, or single module, below lmrnn/ that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
 def imported(path: Path) -> set[str]:
     """Packages of lmrnn that a file imports, also inside functions."""
     names = set()
@@ -50,10 +45,11 @@ def imported(path: Path) -> set[str]:
 
 
 def arrows() -> dict[str, set[str]]:
-    """For each package those that it imports."""
+    """For each package, or single module, below lmrnn/ those that it imports."""
     found: dict[str, set[str]] = {}
     for path in PACKAGE.rglob("*.py"):
-        if (name := package_of(path)) != "__init__":
+        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if name != "__init__":
             found.setdefault(name, set()).update(imported(path) - {name})
     return found
 
@@ -108,8 +104,8 @@ def draw(path: Path = PICTURE) -> None:
     for name, (x, y) in at.items():
         box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "0.2", "linewidth": 0.8}
         axes.text(x, y, f"{name}\n{SAYS[name]}", ha="center", va="center", fontsize=7, bbox=box, linespacing=1.4)
-    axes.set_xlim(min(x for x, _ in at.values()) - 1.4, max(x for x, _ in at.values()) + 1.4)
-    axes.set_ylim(-0.6, max(y for _, y in at.values()) + 0.6)
+    across, up = zip(*at.values(), strict=True)
+    axes.set(xlim=(min(across) - 1.4, max(across) + 1.4), ylim=(-0.6, max(up) + 0.6))
     with rc_context({"svg.hashsalt": "lmrnn"}):
         figure.savefig(path, metadata={"Date": None})
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,20 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from lmrnn.figures.trial import draw_trial
-from lmrnn.tasks import battery
+from lmrnn.tasks import Task, battery
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "build" / "gallery"
 # a test of the site draws one task of each kind
 FEW = os.environ.get("LMRNN_GALLERY") == "few"
-PLURAL = {"base": "The 20 base tasks", "int": "int", "seq": "seq", "int and seq": "int and seq"}
+INTRODUCTION = """\
+# Tasks
+
+A trial of each task, as `lmrnn show TASK` draws it: what the network sees, with its noise,
+and what it is to answer. Trial, seed and time step can be chosen: `lmrnn show dlygo --seed 3 --dt 20`.
+
+`lmrnn tasks` lists the battery. Where the two definitions differ, the corrected one is shown.
+"""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -40,27 +47,17 @@ def readme(path: str) -> str:
     return re.sub(r"\[(`?[^\]]+`?)\]\((?!https?:)[^)]*\)", r"\1", text)
 
 
-def _groups() -> Iterator[tuple[str, list[Any]]]:
-    tasks = battery(126)
-    for title, int_, seq in (("base", 0, 0), ("int", 1, 0), ("seq", 0, 1), ("int and seq", 1, 1)):
-        yield title, [t for t in tasks if bool(t.int_sign) == bool(int_) and bool(t.seq_sign) == bool(seq)]
-
-
 def gallery() -> str:
     """One picture for each of the 126 tasks, as `lmrnn show` draws it."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    lines = [
-        "# Tasks",
-        "",
-        "A trial of each task, as `lmrnn show TASK` draws it: what the network sees, with its noise,",
-    ]
-    lines += [
-        "and what it is to answer. Trial, seed and time step can be chosen: `lmrnn show dlygo --seed 3 --dt 20`.",
-        "",
-    ]
-    lines += ["`lmrnn tasks` lists the battery. Where the two definitions differ, the corrected one is shown.", ""]
-    for title, tasks in _groups():
-        lines += [f"## {PLURAL[title]} ({len(tasks)})" if title != "base" else f"## {PLURAL[title]}", ""]
+    lines = [INTRODUCTION]
+    groups: dict[str, list[Task]] = {}
+    for task in battery(126):
+        words = [word for word, sign in (("int", task.int_sign), ("seq", task.seq_sign)) if sign]
+        groups.setdefault(" and ".join(words), []).append(task)
+    for title in ("", "int", "seq", "int and seq"):
+        tasks = groups[title]
+        lines += [f"## {title} ({len(tasks)})" if title else "## The 20 base tasks", ""]
         for task in tasks[:1] if FEW else tasks:
             picture = PICTURES / f"{task.name}.png"
             if not picture.exists():

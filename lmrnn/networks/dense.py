@@ -87,9 +87,7 @@ def _deltas(network: LMRNN, values: Tensor, dstates: Tensor, weights: Tensor) ->
 
 
 def _loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy () of logits (T * B, 17) over the labels (T * B,) that are not padding, and its gradient; with
-    a weight (T * B,) of each where there are such.
-    """
+    """Mean cross-entropy () of logits (T * B, 17) over labels (T * B,) but padding, weighted or not; its gradient."""
     counted = labels != PADDING
     if weights is not None:
         counted = counted * weights
@@ -106,12 +104,7 @@ def _loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tenso
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
 ) -> Tensor:
-    """Loss () of a batch, T time steps of B trials; overwrites the gradient of every parameter.
-
-    Mean cross-entropy in nats over all time steps that are not padding. `initial_state` (B, N) is the state before the
-    first time step, 0 if none is given, into which no gradient flows; `noise` (T, B, N) the recurrent noise as it
-    enters the nonlinearity.
-    """
+    """Loss () of a batch; overwrites the gradient of every parameter; as `lmrnn.networks.paths` says."""
     weights = _weights(network)
     states, values = _unroll(network, batch, initial_state, noise, weights)
     after, before = states[1:].flatten(0, 1), states[:-1].flatten(0, 1)  # (T * B, N)

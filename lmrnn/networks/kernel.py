@@ -188,9 +188,8 @@ def _run(
                 parameter.grad = torch.empty_like(parameter)
         problem.grads = _Parameters(*(_address(parameter.grad, kind) for parameter in parameters))
     if gradients and batch.weights is not None:
-        raise ConfigError(
-            "the compiled kernel weighs no time steps (training.loss); allowed: compute.path dense, reference"
-        )
+        allowed = "compute.path dense, reference"
+        raise ConfigError(f"the compiled kernel weighs no time steps (training.loss); allowed: {allowed}")
     problem.values = _Parameters(*(_address(parameter, kind) for parameter in parameters))
     problem.steps, problem.batch = batch.labels.shape
     problem.gradients = gradients
@@ -216,21 +215,16 @@ def _run(
 
 def _address(tensor: Tensor, kind: torch.dtype) -> int:
     if tensor.dtype != kind or tensor.device.type != "cpu" or not tensor.is_contiguous():
-        raise ConfigError(
-            f"the compiled kernel needs contiguous {kind} parameters on the CPU, not {tensor.dtype} on {tensor.device}"
-        )
+        needed = f"contiguous {kind} parameters on the CPU, not {tensor.dtype} on {tensor.device}"
+        raise ConfigError(f"the compiled kernel needs {needed}")
     return tensor.data_ptr()
 
 
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
 ) -> Tensor:
-    """Loss () of a batch, T time steps of B trials; overwrites the gradient of every parameter, in place where there is
-    one.
-
-    Mean cross-entropy in nats over all time steps that are not padding, of a network on the CPU in float32 or float64.
-    `initial_state` (B, N) is the state before the first time step, 0 if none is given, into which no gradient flows;
-    `noise` (T, B, N) the recurrent noise as it enters the nonlinearity.
+    """Loss () of a batch, of a network on the CPU in float32 or float64; overwrites the gradient of every parameter, in
+    place where there is one; as `lmrnn.networks.paths` says. What it cannot compute, `why_not` says.
     """
     return torch.tensor(_run(network, batch, initial_state, noise, gradients=1), dtype=network.bias.dtype)
 

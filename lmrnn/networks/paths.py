@@ -6,6 +6,11 @@
 ``states(network, batch, initial_state=None, noise=None) -> (T, B, N)``
     without gradients.
 
+A batch is T time steps of B trials. The loss is the mean cross-entropy in nats over all time steps that are not
+padding, weighted where the batch says so, and what the network's rates cost. `initial_state` (B, N) is the state before
+the first time step, 0 if none is given, into which no gradient flows; `noise` (T, B, N) the recurrent noise as it
+enters the nonlinearity.
+
 Which one is taken (`choose_path`): on the CPU ``kernel``, compiled code whose cost follows the synapses, at any density
 (of a full network's step it takes two thirds of what dense products take, `make bench`); ``dense`` on a GPU, and on the
 CPU where the kernel was not compiled or does not know the network's type of numbers.

@@ -38,11 +38,7 @@ def rates_loss(network: LMRNN, states: Tensor, batch: Batch) -> Tensor:
 def loss_and_gradients(
     network: LMRNN, batch: Batch, initial_state: Tensor | None = None, noise: Tensor | None = None
 ) -> Tensor:
-    """Loss () of a batch and the gradient of every parameter, overwritten; arguments as in `unroll`.
-
-    Mean cross-entropy in nats over all time steps that are not padding, weighted where the batch says so, and what the
-    network's rates cost; no gradient flows into the initial state.
-    """
+    """Loss () of a batch; overwrites the gradient of every parameter; as `lmrnn.networks.paths` says."""
     network.zero_grad(set_to_none=True)
     states_ = unroll(network, batch, None if initial_state is None else initial_state.detach(), noise)
     loss = cross_entropy(readout(network, states_), batch.labels, batch.weights)

@@ -29,11 +29,16 @@ from lmrnn.networks.registry import KINDS, Kind, Pairs, find_kind, kind, pairs_s
 __all__ = ["KINDS", "Kind", "Pairs", "find_kind", "kind", "pairs_stream"]
 
 
+def _near(length: int, radius: float, closed: bool) -> np.ndarray:
+    """Offsets along a line of neurons nearer than the radius; round a closed line each neuron once, at its nearest."""
+    offsets = np.arange(-((length - 1) // 2), length // 2 + 1) if closed else np.arange(1 - length, length)
+    return offsets[np.abs(offsets) < radius]
+
+
 def _local_size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
     """Each offset counts the neurons that it leaves on the sheet."""
     side, torus = math.isqrt(neurons), spec["boundary"] == "torus"
-    low, high = (-((side - 1) // 2), side // 2) if torus else (1 - side, side - 1)
-    offset = np.arange(low, high + 1)
+    offset = _near(side, spec["radius"], torus)
     near = offset[:, None] ** 2 + offset**2 < spec["radius"] ** 2  # (offsets down, offsets right)
     left = np.full_like(offset, side) if torus else side - np.abs(offset)
     return neurons, int(left @ near.astype(np.int64) @ left)
@@ -44,9 +49,7 @@ def _local(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pair
     """Neurons nearer than the radius, each to itself included: one shifted copy of the sheet per offset."""
     side, radius, torus = math.isqrt(neurons), spec["radius"], spec["boundary"] == "torus"
     index = np.arange(neurons).reshape(side, side)
-    # on the torus every offset once, at its shortest; on the open sheet as far as the sheet goes
-    low, high = (-((side - 1) // 2), side // 2) if torus else (1 - side, side - 1)
-    reach = range(max(low, -math.ceil(radius)), min(high, math.ceil(radius)) + 1)
+    reach = _near(side, radius, torus).tolist()
     post, pre = [], []
     for down, right in ((y, x) for y in reach for x in reach if y * y + x * x < radius * radius):
         if torus:
@@ -144,10 +147,8 @@ def _small_world(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -
     moved = rng.permutation(others)[: round(spec["rewired"] * len(others))]
     kept = np.bincount(post, minlength=neurons)
     if np.any(np.bincount(post[moved], minlength=neurons) > neurons - kept):
-        raise ConnectivityError(
-            f"connectivity small_world: radius {spec['radius']} leaves too few other neurons for rewired "
-            f"{spec['rewired']}; allowed: a smaller radius or share"
-        )
+        what = f"radius {spec['radius']} leaves too few other neurons for rewired {spec['rewired']}"
+        raise ConnectivityError(f"connectivity small_world: {what}; allowed: a smaller radius or share")
     keys, pending = np.sort(post * neurons + pre), moved
     pre = pre.copy()
     while len(pending):
@@ -209,16 +210,10 @@ def _log_weight(spec: dict[str, Any], post: np.ndarray, neurons: int) -> np.ndar
     return -np.sqrt(square) / spec["length"]
 
 
-def _near_along_ring(spec: dict[str, Any], neurons: int) -> np.ndarray:
-    """Offsets to the neurons nearer than the radius, each neuron once."""
-    offsets = np.arange(-((neurons - 1) // 2), neurons // 2 + 1)
-    return offsets[np.abs(offsets) < spec["radius"]]
-
-
-@kind("ring", lambda spec, neurons: (neurons, neurons * len(_near_along_ring(spec, neurons))), radius=...)
+@kind("ring", lambda spec, neurons: (neurons, neurons * len(_near(neurons, spec["radius"], True))), radius=...)
 def _ring(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """Neurons on a closed line, nearer than the radius along it."""
-    offsets = _near_along_ring(spec, neurons)
+    offsets = _near(neurons, spec["radius"], closed=True)
     every = np.arange(neurons)
     return np.repeat(every, len(offsets)), ((every[:, None] + offsets) % neurons).ravel()
 

@@ -33,9 +33,8 @@ def synapse_lengths(spec: Mapping[str, Any], neurons: int, post: np.ndarray, pre
         return np.linalg.norm(positions[post] - positions[pre], axis=1)
     if math.isqrt(neurons) ** 2 != neurons:
         what = f"{neurons} neurons are no square sheet, and their synapses have no length"
-        raise ConnectivityError(
-            f"connectivity {spec['kind']}: {what}; allowed with wiring_cost: a square number, or a mask with positions"
-        )
+        allowed = "allowed with wiring_cost: a square number, or a mask with positions"
+        raise ConnectivityError(f"connectivity {spec['kind']}: {what}; {allowed}")
     return sheet_lengths(math.isqrt(neurons), post, pre, torus=spec.get("boundary") == "torus")
 
 

@@ -92,8 +92,7 @@ def _check_spec(path: Path, found: DatasetSpec, wanted: DatasetSpec) -> None:
     if found == wanted:
         return
     have, want = json.loads(found.to_json()), json.loads(wanted.to_json())
-    keys = dict.fromkeys([*want, *have])
-    differing = [key for key in keys if have.get(key) != want.get(key)]
+    differing = [key for key in dict.fromkeys([*want, *have]) if have.get(key) != want.get(key)]
     shown = "; ".join(f"{key} is {_brief(have.get(key))}, not {_brief(want.get(key))}" for key in differing)
     raise DamagedFileError(path, f"this file holds another dataset: {shown}", "Choose another path or delete it")
 

@@ -85,9 +85,7 @@ class DatasetSpec:
 
     @classmethod
     def from_json(cls, text: str) -> DatasetSpec:
-        """Spec of a text that `to_json` made; raises ConfigError when it is no JSON, or has a key or value that is not
-        allowed.
-        """
+        """Spec of a text that `to_json` made; raises ConfigError when it is no JSON, or has a wrong key or value."""
         try:
             found: dict[str, Any] = json.loads(text)
             if "own_tasks" in found:

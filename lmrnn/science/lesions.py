@@ -22,11 +22,10 @@ def without_units(network: LMRNN, units: np.ndarray) -> LMRNN:
     """A copy of a network in which some units, numbers or bool (N,), act on nothing: their synapses onto others and
     onto themselves and their readout are 0 (the lesion of Yang et al. 2019, Nature Neuroscience 22, Methods).
     """
-    lesioned = copy.deepcopy(network)
     silent = np.zeros(network.neurons, bool)
     silent[units] = True
+    lesioned = without_synapses(network, silent[network.connectivity.pre])
     with torch.no_grad():
-        lesioned.recurrent[torch.from_numpy(silent[network.connectivity.pre])] = 0
         lesioned.readout[:, torch.from_numpy(silent)] = 0
     return lesioned
 

@@ -153,9 +153,7 @@ def psychometric(
 
 
 def choice_table(coherence: np.ndarray, first: np.ndarray, second: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
-    """The table of `Psychometric` from trials: the coherence of each (n,), whether it chose the first stimulus, the
-    second one, and the right class.
-    """
+    """The table of `Psychometric`, of trials (n,): coherence, and whether they chose the first, second, right class."""
     columns = {"first": first, "second": second, "other": ~(first | second), "correct": correct}
     rows = pd.DataFrame({"coherence": coherence, **columns}, dtype=float)
     grouped = rows.groupby("coherence")

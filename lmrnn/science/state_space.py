@@ -12,9 +12,7 @@ from lmrnn.errors import ConfigError
 
 @dataclass(frozen=True)
 class PrincipalComponents:
-    """Directions of largest variance: `mean` (N,), `axes` (k, N) of length 1, the `share` of the variance that lies
-    along each (k,).
-    """
+    """Directions of largest variance: `mean` (N,), `axes` (k, N) of length 1, `share` of variance along each (k,)."""
 
     mean: NDArray[np.float64] = field(repr=False)
     axes: NDArray[np.float64] = field(repr=False)

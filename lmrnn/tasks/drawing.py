@@ -19,9 +19,7 @@ DLYDM_STRENGTHS = (0.3, 0.6, 1.0)
 
 @dataclass(frozen=True)
 class Span:
-    """Duration of a period: `low` ms always, or uniform over low, low + grid, ... below `high`; grid is dt unless
-    given.
-    """
+    """Duration of a period: `low` ms, or uniform over low, low + grid, ... below `high`; grid is dt unless given."""
 
     low: int
     high: int
@@ -48,9 +46,7 @@ _DECISION = {"reach": 500, "rt": 500, "dm": 200, "dlydm": 200, "match": 900}
 
 
 def spans(task: Task, definition: str = "corrected") -> dict[str, Span]:
-    """How long each period of a task's trials lasts, by name, in the order of time; ConfigError on an unknown
-    definition.
-    """
+    """Span of each period of a task's trials, by name, in the order of time; ConfigError on an unknown definition."""
     check_setting(definition, 100)
     durations = dict(task.own.periods(definition)) if task.own else _battery_spans(task, definition)
     changed = {name: _varied(task, name, span) for name, span in task.variation.timing if name in durations}
@@ -60,7 +56,9 @@ def spans(task: Task, definition: str = "corrected") -> dict[str, Span]:
 def _battery_spans(task: Task, definition: str) -> dict[str, Span]:
     durations = dict.fromkeys(PERIODS[task.family], _fixed(500))
     durations["fixation"] = _FIXATION[task.family]
-    durations["decision"] = _fixed(_decision_duration(task, definition))
+    # the published code forgets to lengthen the decision of rt tasks that move along the ring
+    forgotten = task.family == "rt" and definition == "released"
+    durations["decision"] = _fixed(1000 if task.seq_sign and not forgotten else _DECISION[task.family])
     if "delay" in durations:
         durations["delay"] = _delay_span(task, definition)
     return durations
@@ -95,12 +93,6 @@ def check_spans(task: Task, dt: int, definition: str = "corrected") -> dict[str,
 
 def _shown(span: Span) -> str:
     return str(span.low) if span.low == span.high else f"{span.low} to {span.high}"
-
-
-def _decision_duration(task: Task, definition: str) -> int:
-    """Milliseconds. The published code forgets to lengthen the decision of rt tasks that move along the ring."""
-    forgotten = task.family == "rt" and definition == "released"
-    return 1000 if task.seq_sign and not forgotten else _DECISION[task.family]
 
 
 def _delay_span(task: Task, definition: str) -> Span:
@@ -150,9 +142,8 @@ def draw(task: Task, n: int, rng: np.random.Generator, dt: int = 100, definition
     varied = task.own or task.variation.timing
     lasting = check_spans(task, dt, definition) if varied else spans(task, definition)
     durations = [_draw_steps(span, n, rng, dt) for span in lasting.values()]
-    if task.own:
-        return Draws(np.stack(durations, axis=1), task.own.draw(n, rng, definition))
-    return Draws(np.stack(durations, axis=1), draw_columns(task, n, rng, definition))
+    columns = task.own.draw(n, rng, definition) if task.own else draw_columns(task, n, rng, definition)
+    return Draws(np.stack(durations, axis=1), columns)
 
 
 def draw_columns(task: Task, n: int, rng: np.random.Generator, definition: str) -> dict[str, np.ndarray]:

@@ -78,9 +78,7 @@ def period_names(task: Task) -> tuple[str, ...]:
 
 
 def periods_of(task: Task, durations: np.ndarray) -> tuple[Period, ...]:
-    """Periods of one trial in the order of time, of its durations in steps (those beyond its `period_names` are
-    ignored).
-    """
+    """Periods of one trial in the order of time, of its durations in steps; those beyond its names are ignored."""
     names = period_names(task)
     bounds = np.concatenate([[0], np.cumsum(durations[: len(names)])]).tolist()
     return tuple(map(Period, names, bounds, bounds[1:]))

@@ -12,7 +12,6 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,33 +37,13 @@ _BAD: tuple[type[Exception], ...] = (
 _BEGINNINGS = {".npy": b"\x93NUMPY", ".npz": b"PK"}
 
 
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """Pairs of a file, sorted, each once; `neurons` is None where the file does not say how many there are."""
-
-    name: str
-    neurons: int | None
-    post: np.ndarray
-    pre: np.ndarray
-    of_neurons: Mapping[str, np.ndarray]  # positions (N, any number of dimensions), signs (N,), where there are such
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """What a spec holds of it."""
-        content = np.stack([self.post, self.pre]).astype("<i8").tobytes()
-        sizes = {"neurons": self.neurons, "synapses": len(self.post)}
-        digests = {name: _digest_of(array) for name, array in self.of_neurons.items()}
-        return {"name": self.name, "sha256": hashlib.sha256(content).hexdigest(), **sizes, **digests}
-
-
-def _digest_of(array: np.ndarray) -> str:
-    return hashlib.sha256(repr(array.shape).encode() + array.astype("<f8").tobytes()).hexdigest()
-
-
+# pairs, sorted, each once, of as many neurons (None: the file does not say), and what it has of _OF_NEURONS
+Mask = tuple[int | None, np.ndarray, np.ndarray, dict[str, np.ndarray]]
 _NOT_READ = "not read here; read the configuration that names its path first"
-_OF_NEURONS = ("positions", "signs")
-_ARRAYS: dict[str, np.ndarray] = {}  # of neurons, by digest
-_KNOWN: dict[str, Mask] = {}  # by digest: every mask that this process has read
+_OF_NEURONS = ("positions", "signs")  # arrays (N, any number of dimensions) and (N,)
+# Of every mask that this process has read: the arrays of neurons and the pairs, by digest.
+_ARRAYS: dict[str, np.ndarray] = {}
+_KNOWN: dict[str, Pairs] = {}
 
 
 def read_mask(path: Path | str) -> dict[str, Any]:
@@ -91,12 +70,17 @@ def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
     except _BAD as error:
         raise ConnectivityError(f"connectivity file: {path} is no mask: {error}; allowed: {FORMS}") from error
     try:
-        mask = _checked(path.stem, neurons, post, pre, of_neurons)
+        neurons, post, pre, of_neurons = _checked(neurons, post, pre, of_neurons)
     except ValueError as error:
         raise ConnectivityError(f"connectivity file: {path}: {error}") from error
-    _KNOWN[mask.spec["sha256"]] = mask
-    _ARRAYS.update({mask.spec[name]: array for name, array in mask.of_neurons.items()})
-    return mask.spec
+    sha256 = hashlib.sha256(np.stack([post, pre]).astype("<i8").tobytes()).hexdigest()
+    _KNOWN[sha256] = post, pre
+    found: dict[str, Any] = {"name": path.stem, "sha256": sha256, "neurons": neurons, "synapses": len(post)}
+    for which, array in of_neurons.items():
+        content = repr(array.shape).encode() + array.astype("<f8").tobytes()
+        found[which] = hashlib.sha256(content).hexdigest()
+        _ARRAYS[found[which]] = array
+    return found
 
 
 def _csv(path: Path) -> tuple[None, np.ndarray, np.ndarray]:
@@ -110,7 +94,7 @@ def _csv(path: Path) -> tuple[None, np.ndarray, np.ndarray]:
     return None, table[:, header.index("post")], table[:, header.index("pre")]
 
 
-def _arrays(path: Path) -> tuple[int | None, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def _arrays(path: Path) -> Mask:
     """Pairs of a file of numpy or scipy, and what it says of neurons."""
     if path.suffix not in _BEGINNINGS:
         raise ValueError(f"its name ends in {path.suffix!r}")
@@ -159,9 +143,7 @@ def _sparse(arrays: Mapping[str, np.ndarray]) -> tuple[int, np.ndarray, np.ndarr
     return rows, post[there], pre[there]
 
 
-def _checked(
-    name: str, neurons: int | None, post: np.ndarray, pre: np.ndarray, of_neurons: Mapping[str, np.ndarray]
-) -> Mask:
+def _checked(neurons: int | None, post: np.ndarray, pre: np.ndarray, of_neurons: dict[str, np.ndarray]) -> Mask:
     """The mask, sorted; refuses pairs that no network can have."""
     post, pre = np.asarray(post), np.asarray(pre)
     if post.ndim != 1 or post.shape != pre.shape or not {post.dtype.kind, pre.dtype.kind} <= set("iu"):
@@ -182,7 +164,7 @@ def _checked(
             highest = max(post.max(), pre.max())
             raise ValueError(f"there are {which} of {neurons} neurons, but one has the number {highest}")
     signs = {"signs": of_neurons["signs"].astype(np.int8)} if "signs" in of_neurons else {}
-    return Mask(name, neurons, post, pre, {**of_neurons, **signs})
+    return neurons, post, pre, {**of_neurons, **signs}
 
 
 def _number_of_neurons(which: str, array: np.ndarray, neurons: int | None) -> int:
@@ -240,8 +222,8 @@ def _known(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _size(spec: dict[str, Any], neurons: int) -> tuple[int, int]:
     """The file's synapses; refuses a network of another size."""
-    mask = _found(_KNOWN, spec["sha256"])
-    least = 1 + max(int(mask.post.max()), int(mask.pre.max())) if mask and len(mask.post) else 1
+    pairs = _found(_KNOWN, spec["sha256"])
+    least = 1 + max(int(one.max(initial=0)) for one in pairs) if pairs else 1
     if spec["neurons"] not in (None, neurons) or neurons < least:
         needed = spec["neurons"] or f"{least} or more"
         what = f"{spec['name']} is of {needed} neurons, network.neurons is {neurons}"
@@ -275,8 +257,8 @@ class _Hidden(Key):
 )
 def _file(spec: dict[str, Any], neurons: int, rng: np.random.Generator) -> Pairs:
     """The pairs of the file."""
-    mask = _found(_KNOWN, spec["sha256"])
-    if mask is None:
+    pairs = _found(_KNOWN, spec["sha256"])
+    if pairs is None:
         what = f"the mask {spec['name']} with sha256 {spec['sha256'][:12]}... was"
         raise ConnectivityError(f"connectivity file: {what} {_NOT_READ}")
-    return mask.post, mask.pre
+    return pairs

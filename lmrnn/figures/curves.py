@@ -86,9 +86,8 @@ def _trials_per_step(part: pd.DataFrame) -> float:
 
 def _trials_above(axes: Axes, each: float) -> None:
     """A second scale, of trials seen, above a panel of steps."""
-    above = axes.secondary_xaxis(
-        "top", functions=(lambda step: np.asarray(step) * each, lambda trials: np.asarray(trials) / each)
-    )
+    both_ways = (lambda step: np.asarray(step) * each, lambda trials: np.asarray(trials) / each)
+    above = axes.secondary_xaxis("top", functions=both_ways)
     few_ticks(above.xaxis)
     above.set_xlabel(_X_LABELS["trials"])
 

@@ -25,10 +25,6 @@ from lmrnn.tasks import battery_of
 CHAPTERS = ("Claims", "Curves", "Heat maps", "Networks", "Cells and provenance")
 
 
-def _always(cells: Sequence[Cell]) -> bool:
-    return True
-
-
 def _several_sizes(cells: Sequence[Cell]) -> bool:
     """Whether some network was trained on several data sizes, all else being equal."""
     sizes: dict[str, set[int]] = {}
@@ -112,7 +108,7 @@ class Entry:
     tables: tuple[str, ...]
     caption: str
     claims: bool = False
-    shown: Callable[[Sequence[Cell]], bool] = _always
+    shown: Callable[[Sequence[Cell]], bool] = lambda cells: True
 
 
 _ENTRIES = (

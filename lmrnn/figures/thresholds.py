@@ -53,14 +53,10 @@ def steps_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "ok
         "before the\nfirst evaluation after the start, so that its time is interpolated; ▽: before the first step\n"
         f"{rate}; random and matched networks are drawn a little aside"
     )
-    rows = [
-        (
-            str(part["panel"].iloc[0]) if unit == "steps" else "",
-            _UNIT_LABELS[str(unit)],
-            part.assign(limit=part["trained"], least=0.0, between=part["before_first_evaluation"] > 0),
-        )
-        for (_, unit), part in shown.groupby(["panel_id", "unit"], sort=False)
-    ]
+    rows = []
+    for (_, unit), part in shown.groupby(["panel_id", "unit"], sort=False):
+        drawn = part.assign(limit=part["trained"], least=0.0, between=part["before_first_evaluation"] > 0)
+        rows.append((str(part["panel"].iloc[0]) if unit == "steps" else "", _UNIT_LABELS[str(unit)], drawn))
     _density_figure(rows, reason, stem, palette)
 
 
@@ -75,14 +71,10 @@ def trials_to_threshold(table: pd.DataFrame, stem: Path | str, palette: str = "o
         "test accuracy, each size at its best rate (validation); ring: smallest or largest rate tried around the "
         "threshold\nrandom and matched networks are drawn a little aside"
     )
-    rows = [
-        (
-            str(part["family"].iloc[0]),
-            "training trials per task",
-            part.assign(limit=part["largest"].max(), least=part["smallest"].astype(float), between=False),
-        )
-        for _, part in table.groupby("family_id", sort=False)
-    ]
+    rows = []
+    for _, part in table.groupby("family_id", sort=False):
+        drawn = part.assign(limit=part["largest"].max(), least=part["smallest"].astype(float), between=False)
+        rows.append((str(part["family"].iloc[0]), "training trials per task", drawn))
     _density_figure(rows, reason, stem, palette)
 
 
@@ -202,10 +194,8 @@ def _kind_legend(figure: Figure, table: pd.DataFrame, palette: str) -> None:
     open_marks = {"not reached": ("^", 5, "0.3"), "at most this": ("v", 5, "0.3")}
     open_marks |= {} if one_rate(table) else {"edge of rates": ("o", 8, "0.55")}
     for name, (marker, size, colour) in open_marks.items():
-        handles.append(
-            Line2D(
-                [], [], color=colour, marker=marker, markersize=size, markerfacecolor="none", linestyle="", label=name
-            )
-        )
+        mark = Line2D([], [], color=colour, marker=marker, markersize=size, markerfacecolor="none", linestyle="")
+        mark.set_label(name)
+        handles.append(mark)
     columns = min(len(handles), 5)
     figure.legend(handles=handles, loc="outside upper right", ncols=columns, handletextpad=0.2, columnspacing=1.2)

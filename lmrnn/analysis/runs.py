@@ -1,8 +1,4 @@
-"""Running trained networks on fresh trials, to look into them.
-
-What is then measured is in `lmrnn.analysis.units` (what units are for, how long they remember) and in
-`lmrnn.analysis.rotation` (whether the state turns along a ring).
-"""
+"""Running trained networks on fresh trials, to look into them."""
 
 from __future__ import annotations
 

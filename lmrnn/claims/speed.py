@@ -69,6 +69,6 @@ def _comparisons(measure: Measure, networks: Networks) -> Iterator[tuple[str, tu
     for network, label in networks.radii():
         yield "network", ("full", label), compare(full, local.of({network}), log)
     rates = sorted({one.rate for one in full.settings} & {one.rate for one in local.settings})
-    for rate, text in zip(rates, number_texts(rates) if rates else (), strict=True):
+    for rate, text in zip(rates, number_texts(rates), strict=True):
         found = compare(full.at_rate(rate), local.at_rate(rate), log)
         yield "rate", ("full", f"best local, both at {text}"), found.at_given_rate()

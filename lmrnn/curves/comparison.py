@@ -69,12 +69,11 @@ def prepare(table: pd.DataFrame, results: Sequence[CellResult]) -> pd.DataFrame:
     drives = [without(panel, *RECURRENT) for panel in panels]
     names = _panel_names(runs, [axis for axis in axes if axis not in RECURRENT], ["tasks"], batteries)
     runs["drive_panel"] = told_apart(names, drives)
-    runs["drive_id"] = [identity(one) for one in drives]
     lost = runs["status"] == "diverged"
     runs["final_validation"] = runs["validation_decision_accuracy"].where(~lost, 0.0)
     runs["final_test"] = runs["test_decision_accuracy"].where(~lost, 0.0)
-    ids = (panels, families, [without(family, "neurons") for family in families], connectivities)
-    for name, settings in zip(IDS, ids, strict=True):
+    ids = (panels, families, [without(family, "neurons") for family in families], connectivities, drives)
+    for name, settings in zip([*IDS, "drive_id"], ids, strict=True):
         runs[name] = [identity(one) for one in settings]
     return runs
 

@@ -69,9 +69,7 @@ def _lead(table: pd.DataFrame) -> list[str]:
 
 
 def _with_drive(sweep: Sweep, areas: pd.DataFrame) -> pd.DataFrame:
-    """The table of areas with the recurrent rate, with what panels of different ones share (``drive_panel``,
-    ``drive_id``), and with the ``drive``.
-    """
+    """The table of areas with the recurrent rate, what panels of different ones share, and the ``drive``."""
     first = sweep.runs.drop_duplicates("panel_id")
     shared = first.set_index("panel_id")
     training = {panel: with_defaults(sweep.results[cell].spec["training"]) for cell, panel in first["panel_id"].items()}

@@ -1,7 +1,6 @@
 """From the cells of a sweep to its curves: training speed, steps to threshold, data efficiency, trials to threshold.
 
-Cells that differ in nothing but connectivity, learning rate and seed are compared with each other: they make one panel.
-Each connectivity is shown at its own best learning rate, chosen on validation data only. A cell that never reaches a
+Which cells are compared, and at which learning rate, says `lmrnn.curves.comparison`. A cell that never reaches a
 threshold is censored, one that diverged never reaches any and has accuracy 0 from there on; neither is ever dropped.
 """
 

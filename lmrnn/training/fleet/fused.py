@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 import torch
@@ -77,24 +76,22 @@ class Fused:
 
     def forward(self, values: Tensor, weights: Weights, rows: Rows, buffer: Buffer) -> Tensor:
         """States (K, R, N) of all rows, from the drive in `values` (K, R, N), which becomes f(z)."""
-        from lmrnn.training.fleet import kernels
-
         states = values if self.shape.leak == 1 else buffer("states", *values.shape)
         turned = weights.recurrent.transpose(1, 2)
-        self._launch(kernels.forward, (values, states), weights.recurrent, turned, self.senders, rows)
+        self._launch("forward", (values, states), weights.recurrent, turned, self.senders, rows)
         return states
 
     def backward(self, deltas: Tensor, values: Tensor, weights: Weights, rows: Rows) -> None:
         """The readout's gradient by the states (K, R, N) becomes the gradient by z, in place."""
-        from lmrnn.training.fleet import kernels
-
-        matrix = weights.recurrent
-        self._launch(kernels.backward, (deltas, values), matrix, matrix, self.receivers, rows)
+        self._launch("backward", (deltas, values), weights.recurrent, weights.recurrent, self.receivers, rows)
 
     def _launch(
-        self, kernel: Any, of_rows: tuple[Tensor, Tensor], matrix: Tensor, by_other: Tensor, others: Tensor, rows: Rows
+        self, name: str, of_rows: tuple[Tensor, Tensor], matrix: Tensor, by_other: Tensor, others: Tensor, rows: Rows
     ) -> None:
-        """Both kinds of cells; `matrix` (K, N, N) is [post, pre], `by_other` the same as [other, neuron]."""
+        """A kernel for both kinds of cells; `matrix` (K, N, N) is [post, pre], `by_other` the same [other, neuron]."""
+        from lmrnn.training.fleet import kernels
+
+        kernel = getattr(kernels, name)
         listed = by_other.gather(1, others.clamp(min=0).long())  # (K, D, N), as the programs read it
         for weights, kind in ((listed, LISTS), (matrix.contiguous(), MATRIX)):
             kernel[len(matrix), -(-rows.widths[0] // TRIALS)](

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lmrnn.datasets.batches import PADDING
 from lmrnn.training.fleet.rows import Rows
+from lmrnn.training.fleet.shape import Shape
 
 Buffer = Callable[..., Tensor]
 
@@ -68,27 +69,62 @@ def drive(x: Tensor, inside: Tensor | None, noise: Tensor | None, weights: Weigh
         out.masked_fill_(~inside[..., None], -torch.inf)
 
 
-def forward(values: Tensor, weights: Weights, rows: Rows, nonlinearity: str, leak: float, buffer: Buffer) -> Tensor:
-    """States (K, R, N) of all rows, from the drive in `values` (K, R, N), which becomes f(z).
-
-    Where the leak is 1 the two are the same tensor.
+class Products:
+    """The recurrence of the cells in K places as batched dense products, one a time step; `instead` says why not by the
+    scan that was asked for. `load`, `empty` and `at` follow those of `Places`.
     """
-    states = values if leak == 1 else buffer("states", *values.shape)
-    inward = weights.recurrent.transpose(1, 2)
-    for t, width in enumerate(rows.widths):
-        begin = rows.begin[t]
-        z = values[:, begin : begin + width]
-        if t:
-            last = states[:, rows.begin[t - 1] : rows.begin[t - 1] + width]
-            torch.baddbmm(z, last, inward, out=z)
-        activate(z, nonlinearity)
-        if leak != 1:
-            now = states[:, begin : begin + width]
+
+    name = "products"
+
+    def __init__(self, shape: Shape, instead: str = "") -> None:
+        self.nonlinearity, self.leak = shape.nonlinearity, shape.leak
+        self.says = f"batched products{f' (not by the fused scan: {instead})' if instead else ''}"
+
+    def load(self, place: int, post: Tensor, pre: Tensor) -> None:
+        """Nothing: a missing synapse is a weight of 0."""
+
+    def empty(self, place: int) -> None:
+        """Nothing."""
+
+    def at(self, places: Tensor) -> Products:
+        """The same."""
+        return self
+
+    def forward(self, values: Tensor, weights: Weights, rows: Rows, buffer: Buffer) -> Tensor:
+        """States (K, R, N) of all rows, from the drive in `values` (K, R, N), which becomes f(z).
+
+        Where the leak is 1 the two are the same tensor.
+        """
+        states = values if self.leak == 1 else buffer("states", *values.shape)
+        inward = weights.recurrent.transpose(1, 2)
+        for t, width in enumerate(rows.widths):
+            begin = rows.begin[t]
+            z = values[:, begin : begin + width]
             if t:
-                torch.lerp(last, z, leak, out=now)
-            else:
-                torch.mul(z, leak, out=now)
-    return states
+                last = states[:, rows.begin[t - 1] : rows.begin[t - 1] + width]
+                torch.baddbmm(z, last, inward, out=z)
+            activate(z, self.nonlinearity)
+            if self.leak != 1:
+                now = states[:, begin : begin + width]
+                if t:
+                    torch.lerp(last, z, self.leak, out=now)
+                else:
+                    torch.mul(z, self.leak, out=now)
+        return states
+
+    def backward(self, deltas: Tensor, values: Tensor, weights: Weights, rows: Rows) -> None:
+        """The readout's gradient by the states (K, R, N) becomes the gradient by z, in place."""
+        for t in range(rows.steps - 1, -1, -1):
+            here = slice(rows.begin[t], rows.begin[t] + rows.widths[t])
+            d = deltas[:, here]
+            earlier = deltas[:, rows.begin[t - 1] : rows.begin[t - 1] + rows.widths[t]] if t else None
+            if self.leak != 1 and earlier is not None:
+                earlier.add_(d, alpha=1 - self.leak)
+            times_slope(d, values[:, here], self.nonlinearity)
+            if self.leak != 1:
+                d.mul_(self.leak)
+            if earlier is not None:
+                torch.baddbmm(earlier, d, weights.recurrent, out=earlier)
 
 
 def logits(states: Tensor, weights: Weights) -> Tensor:
@@ -109,21 +145,6 @@ def loss_and_gradient(logits_: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     gradient = log_probabilities.exp_()
     gradient.scatter_add_(2, targets, torch.full_like(scale, -1))
     return loss, gradient.mul_(scale)
-
-
-def backward(deltas: Tensor, values: Tensor, weights: Weights, rows: Rows, nonlinearity: str, leak: float) -> None:
-    """The readout's gradient by the states (K, R, N) becomes the gradient by z, in place."""
-    for t in range(rows.steps - 1, -1, -1):
-        here = slice(rows.begin[t], rows.begin[t] + rows.widths[t])
-        d = deltas[:, here]
-        earlier = deltas[:, rows.begin[t - 1] : rows.begin[t - 1] + rows.widths[t]] if t else None
-        if leak != 1 and earlier is not None:
-            earlier.add_(d, alpha=1 - leak)
-        times_slope(d, values[:, here], nonlinearity)
-        if leak != 1:
-            d.mul_(leak)
-        if earlier is not None:
-            torch.baddbmm(earlier, d, weights.recurrent, out=earlier)
 
 
 def gradients(

@@ -4,71 +4,19 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from typing import Protocol
 
 import torch
-from torch import Tensor
 
-from lmrnn.training.fleet import passes
 from lmrnn.training.fleet.fused import Fused
-from lmrnn.training.fleet.passes import Buffer, Weights
-from lmrnn.training.fleet.rows import Rows
+from lmrnn.training.fleet.passes import Products
 from lmrnn.training.fleet.shape import Shape
 
 # Of NVIDIA's GPUs, what Triton asks for.
 LEAST_CAPABILITY = (8, 0)
 
 
-class Scan(Protocol):
-    """The recurrence of the cells in K places: `name` stands in their results, `says` in their logs. `load`, `empty`
-    and `at` follow those of `Places`; `forward` and `backward` are those of `passes`.
-    """
-
-    name: str
-    says: str
-
-    def load(self, place: int, post: Tensor, pre: Tensor) -> None:
-        """Take in the synapses (S,) of the cell in a place."""
-
-    def empty(self, place: int) -> None:
-        """Leave a place to the next cell."""
-
-    def at(self, places: Tensor) -> Scan:
-        """The same for the cells in some places, int64 (k,)."""
-
-    def forward(self, values: Tensor, weights: Weights, rows: Rows, buffer: Buffer) -> Tensor:
-        """States (K, R, N) of all rows, from the drive in `values` (K, R, N), which becomes f(z)."""
-
-    def backward(self, deltas: Tensor, values: Tensor, weights: Weights, rows: Rows) -> None:
-        """The readout's gradient by the states (K, R, N) becomes the gradient by z, in place."""
-
-
-class Products:
-    """Batched dense products, one a time step (`passes`); `instead` says why it is not the scan that was asked for."""
-
-    name = "products"
-
-    def __init__(self, shape: Shape, instead: str = "") -> None:
-        self.shape = shape
-        self.says = f"batched products{f' (not by the fused scan: {instead})' if instead else ''}"
-
-    def load(self, place: int, post: Tensor, pre: Tensor) -> None:
-        """Nothing: a missing synapse is a weight of 0."""
-
-    def empty(self, place: int) -> None:
-        """Nothing."""
-
-    def at(self, places: Tensor) -> Products:
-        """The same."""
-        return self
-
-    def forward(self, values: Tensor, weights: Weights, rows: Rows, buffer: Buffer) -> Tensor:
-        """As `passes.forward`."""
-        return passes.forward(values, weights, rows, self.shape.nonlinearity, self.shape.leak, buffer)
-
-    def backward(self, deltas: Tensor, values: Tensor, weights: Weights, rows: Rows) -> None:
-        """As `passes.backward`."""
-        passes.backward(deltas, values, weights, rows, self.shape.nonlinearity, self.shape.leak)
+# The recurrence of the cells in K places, by the same methods; its `name` stands in results, what it `says` in logs.
+Scan = Products | Fused
 
 
 def make_scan(shape: Shape, places: int, device: torch.device, dtype: torch.dtype) -> Scan:

@@ -75,11 +75,11 @@ def evaluate(
     device = network.bias.device
     trials = dataset if isinstance(dataset, TrialTensors) else TrialTensors.of(dataset, device)
     logits = get_path(choose_path(network, device, path)).logits
-    counts = [trial_counts(logits(network, batch), batch) for batch in _batches(trials, batch_size)]
+    counts = [trial_counts(logits(network, batch), batch) for batch in batches(trials, batch_size)]
     return measures_of(torch.cat(counts, dim=1).cpu().numpy(), trials.n_tasks)
 
 
-def _batches(trials: TrialTensors, batch_size: int) -> Iterator[Batch]:
+def batches(trials: TrialTensors, batch_size: int) -> Iterator[Batch]:
     """Every trial once, those of similar length together."""
     order = np.argsort(np.asarray(trials.length), kind="stable")
     return (padded_batch(trials, order[begin : begin + batch_size]) for begin in range(0, len(order), batch_size))

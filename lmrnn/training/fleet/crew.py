@@ -18,6 +18,7 @@ from lmrnn.training.fleet.pool import Pool
 from lmrnn.training.fleet.rows import full, staircase
 from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.fleet.step import Step
+from lmrnn.training.provenance import Stopwatch
 
 # Long enough that the host has nothing to do while a GPU computes, short enough that signals are soon heard.
 STEPS_AHEAD = 32
@@ -34,11 +35,6 @@ class Crew:
         self.pool = Pool(self.device, dtype)
         self._made: tuple[Feed, Evaluator] | None = None
         self._step_seconds = 0.0
-
-    @property
-    def room(self) -> int:
-        """How many more cells can join."""
-        return self.places.size - len(self.members)
 
     def join(self, members: Iterable[Member]) -> None:
         """Give members a place; what they need is made anew where their data was not there yet."""
@@ -74,7 +70,7 @@ class Crew:
         """What brings the next steps to the device, and what evaluates."""
         if self._made is None:
             shape, padded = self.shape, self.shape.layout == "padded"
-            steps = rounded(self.pool.longest) if padded else shape.sequence_length
+            steps = rounded(int(self.pool.lengths.max())) if padded else shape.sequence_length
             narrow = full(steps, shape.batch, self.device)
             most = len(narrow)
             if padded:  # by the validation set, which is the same whoever is in the fleet
@@ -99,16 +95,16 @@ class Crew:
     @contextmanager
     def _shared(self, purpose: str, members: list[Member]) -> Iterator[None]:
         """Count the time inside the context for a purpose, each of the members with its share."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        watch = Stopwatch()
+        with watch.timing(purpose):
+            yield
         for member in members:
-            member.training.watch.wall[purpose] += wall / len(members)
-            member.training.watch.cpu[purpose] += cpu / len(members)
+            member.training.watch.wall[purpose] += watch.wall[purpose] / len(members)
+            member.training.watch.cpu[purpose] += watch.cpu[purpose] / len(members)
 
     def take_steps(self, most: int = STEPS_AHEAD) -> None:
         """Some steps, of every member as many, at most up to where the first of them is to be evaluated."""
-        count = min(most, STEPS_AHEAD, *(member.steps_left for member in self.members.values()))
+        count = min(most, STEPS_AHEAD, *(member.training.steps_left for member in self.members.values()))
         if self._step_seconds:
             count = max(1, min(count, int(SECONDS_AHEAD / self._step_seconds)))
         before = {place: member.training.batches.state() for place, member in self.members.items()}

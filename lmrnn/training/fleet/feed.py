@@ -61,8 +61,7 @@ class Feed:
     def _launches(self, drawn: _Drawn) -> list[Launch]:
         """Which launches the steps take: those of one step that have the same rows are one."""
         made = []
-        steps = drawn.rectangle * ~drawn.fit(self.narrow)
-        for ahead, of_step in enumerate(steps):
+        for ahead, of_step in enumerate(drawn.rectangles(self.narrow)):
             groups: dict[int, list[int]] = {}
             for place in drawn.members:
                 groups.setdefault(int(of_step[place]), []).append(place)
@@ -93,7 +92,7 @@ class _Drawn:
         wide = shape.batch * (1 if self.padded else shape.sequence_length)
         self.first, self.second = (np.zeros((count, places, wide), np.int64) for _ in range(2))
         for place, member in members.items():
-            trial, row = step.pool.place_of(member.training.batches.trials)
+            trial, row = step.pool.first[member.training.batches.trials.place]
             drawn = member.training.batches.draw(count)
             if self.padded:
                 self.first[:, place] = drawn + trial
@@ -105,14 +104,11 @@ class _Drawn:
             self.order = np.argsort(-lengths, axis=-1, kind="stable")  # (count, K, B)
             self.first, self.lengths = (np.take_along_axis(each, self.order, -1) for each in (self.first, lengths))
 
-    def fit(self, rows: Rows) -> np.ndarray:
-        """Whether some rows hold each batch, (count, K)."""
-        return rows.holds(self.lengths) if self.padded else np.ones(self.first.shape[:2], bool)
-
-    @property
-    def rectangle(self) -> np.ndarray:
-        """Time steps of the rectangle for each batch, (count, K)."""
-        return rounded(self.lengths[..., 0]) if self.padded else np.zeros(self.first.shape[:2], np.int64)
+    def rectangles(self, narrow: Rows) -> np.ndarray:
+        """Time steps of the rectangle for each batch that some rows do not hold, 0 where they do; (count, K)."""
+        if not self.padded:
+            return np.zeros(self.first.shape[:2], np.int64)
+        return rounded(self.lengths[..., 0]) * ~narrow.holds(self.lengths)
 
     def upload(self, launches: list[Launch]) -> None:
         """Bring what some launches need to the device."""

@@ -7,7 +7,6 @@ taken; then it only launches, and reads the losses back once. On a GPU the step 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -33,38 +32,23 @@ def _memory_of_graphs() -> Any:
     return torch.cuda.graph_pool_handle()
 
 
-@dataclass(frozen=True, eq=False)
 class Ahead:
     """What the steps ahead are computed from, on the device.
 
     Padded: `trials` (A, K, B) int64, sorted by length, the longest first. Stream: `rows` (A, K, R) int64 of the pool
-    and their `tasks`. `rates` (A, K, 1) float64; `active` (A, K, 1) bool says who takes part; `cursor` () says which of
-    the A launches comes next.
+    and their `tasks`. `rates` (A, K, 1) float64; `active` (A, K, 1) bool says who takes part; `losses` (A, K) are
+    found; `cursor` () says which of the A launches comes next.
     """
 
-    trials: Tensor
-    rows: Tensor
-    tasks: Tensor
-    rates: Tensor
-    active: Tensor
-    losses: Tensor
-    cursor: Tensor
+    def __init__(self, shape: Shape, steps: int, places: int, device: torch.device, dtype: torch.dtype) -> None:
+        def new(kind: torch.dtype, *size: int) -> Tensor:
+            return torch.zeros((steps, places, *size), dtype=kind, device=device)
 
-    @classmethod
-    def of(cls, shape: Shape, steps: int, places: int, device: torch.device, dtype: torch.dtype) -> Ahead:
-        """Places for so many steps."""
-        padded = shape.layout == "padded"
-        long = torch.int64
-        batch, row = shape.batch * padded, shape.batch * shape.sequence_length
-        return cls(
-            trials=torch.zeros((steps, places, batch), dtype=long, device=device),
-            rows=torch.zeros((steps, places, row), dtype=long, device=device),
-            tasks=torch.zeros((steps, places, row), dtype=long, device=device),
-            rates=torch.zeros((steps, places, 1), dtype=torch.float64, device=device),
-            active=torch.zeros((steps, places, 1), dtype=torch.bool, device=device),
-            losses=torch.zeros((steps, places), dtype=dtype, device=device),
-            cursor=torch.zeros((), dtype=long, device=device),
-        )
+        row = shape.batch * shape.sequence_length
+        self.trials = new(torch.int64, shape.batch if shape.layout == "padded" else 0)
+        self.rows, self.tasks = new(torch.int64, row), new(torch.int64, row)
+        self.rates, self.active, self.losses = new(torch.float64, 1), new(torch.bool, 1), new(dtype)
+        self.cursor = torch.zeros((), dtype=torch.int64, device=device)
 
     def now(self, name: str) -> Tensor:
         """What one of the tensors says of the step that comes next."""
@@ -77,7 +61,7 @@ class Step:
     def __init__(self, places: Places, pool: Pool, steps_ahead: int, most_rows: int, noisy: bool = False) -> None:
         self.places, self.pool, self.shape, self.most_rows = places, pool, places.shape, most_rows
         self.device, self.dtype = places.flat.device, places.flat.dtype
-        self.ahead = Ahead.of(self.shape, steps_ahead, places.size, self.device, self.dtype)
+        self.ahead = Ahead(self.shape, steps_ahead, places.size, self.device, self.dtype)
         size = places.size, most_rows if noisy else 0, self.shape.neurons
         self.host_noise = torch.zeros(size, device=self.device, dtype=self.dtype)
         self.noisy = noisy
@@ -96,20 +80,20 @@ class Step:
 
     def gather(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """Inputs (K, R, F), labels (K, R) and which rows are inside their trials (K, R) of every cell's next batch."""
-        inside: Tensor | None = None
+        data, inside = self.pool.tensors, None
         if self.shape.layout == "padded":
             trials = self.ahead.now("trials")  # (K, B)
-            start, length, task = (getattr(self.pool, name)[trials] for name in ("start", "length", "task"))
+            start, length, task = (data[name][trials] for name in ("start", "length", "task"))
             start, length, task = (each.index_select(1, rows.trial) for each in (start, length, task))  # (K, R)
             inside = rows.time < length
             where = start + torch.minimum(rows.time, length - 1)
         else:
             where, task = self.ahead.now("rows"), self.ahead.now("tasks")
         x = self.buffer("inputs", *where.shape, self.shape.inputs)
-        x[..., :CHANNELS] = self.pool.observations[where]
+        x[..., :CHANNELS] = data["observations"][where]
         x[..., CHANNELS:-1] = task[..., None] == torch.arange(self.shape.tasks, device=self.device)
         x[..., -1] = 1
-        labels = self.pool.labels[where].long()
+        labels = data["labels"][where].long()
         return x, labels if inside is None else labels.masked_fill_(~inside, PADDING), inside
 
     @torch.no_grad()
@@ -118,7 +102,7 @@ class Step:
         shape, places = self.shape, self.places
         weights, size = places.weights, (places.size, len(rows), shape.neurons)
         x, labels, inside = self.gather(rows)
-        noise = self._noise(rows) if self.noisy else None
+        noise = self.host_noise[:, : len(rows)] if self.noisy else None  # (K, R, N), drawn by the host
         values = self.buffer("values", *size)
         passes.drive(x, inside, noise, weights, values)
         states = places.scan.forward(values, weights, rows, self.buffer)
@@ -132,15 +116,8 @@ class Step:
         self.ahead.losses.index_copy_(0, self.ahead.cursor.view(1), loss[None])
         self.ahead.cursor.add_(1)
 
-    def _noise(self, rows: Rows) -> Tensor:
-        """Recurrent noise (K, R, N) that the host has drawn for this step."""
-        return self.host_noise[:, : len(rows)]
-
     def launch(self, rows: Rows) -> None:
-        """Take the next step, on a GPU as one graph.
-
-        Raises OutOfMemory where the device has too little memory.
-        """
+        """Take the next step, on a GPU as one graph; raises OutOfMemory where the device has too little memory."""
         if self.device.type != "cuda":
             return self.compute(rows)
         if rows.widths not in self._graphs:

@@ -24,7 +24,7 @@ from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.devices import Device
 from lmrnn.training.fleet.feed import rounded
 from lmrnn.training.fleet.member import Member
-from lmrnn.training.fleet.reception import Guest, Host, Reception, reception
+from lmrnn.training.fleet.reception import Guest, Host, Reception
 from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.fleet.step import OutOfMemory
 from lmrnn.training.fleet.train import save, turn, welcome
@@ -55,7 +55,7 @@ def lead(device: Device, listener: socket.socket, stop: StopRequest, request: di
     those that were not told to stop themselves look for another leader.
     """
     host = Host(request, log)
-    with reception(listener) as door, arithmetic(Compute.of(request["compute"]).threads):
+    with Reception(listener) as door, arithmetic(Compute.of(request["compute"]).threads):
         _Leader(device, door, host, stop).run()
     if host.error is not None:
         raise host.error
@@ -74,7 +74,7 @@ class _Leader:
         self.crews: dict[Shape, Crew] = {}
         self.guests: dict[Member, tuple[Guest, ExitStack]] = {}  # and what they hold: the files of their cells
         self.most: dict[Shape, int] = {}  # places, where more have turned out not to fit
-        self.shelf = _Shelf()
+        self.data: WeakValueDictionary[Path, Dataset] = WeakValueDictionary()  # each once, while a member uses it
 
     def run(self) -> None:
         """Train until nobody is left, or until told to stop."""
@@ -211,14 +211,10 @@ class _Leader:
         return None
 
     def _member(self, guest: Guest, cell: Cell, results: str, stack: ExitStack) -> Member:
-        compute = settings_of(guest.request["compute"], cell, results)
-        data = ensure_datasets(cell, results, self.shelf.load)
+        data = ensure_datasets(cell, results, self._load)
         sets, checkpoint = (data["train"], data["validation"]), cell.checkpoint(results)
-
-        def say(line: str) -> None:
-            print(line, file=guest, flush=True)
-
-        settings = replace(compute, device="cpu", path=FLEET)
+        say = partial(print, file=guest, flush=True)
+        settings = replace(settings_of(guest.request["compute"], cell, results), device="cpu", path=FLEET)
         training = checkpoints.resume(cell.spec, sets, checkpoint, say, settings)
         training = training or Training(cell.spec, *sets, settings)
 
@@ -234,40 +230,23 @@ class _Leader:
             else:
                 guest.failed(error)
 
-        member = Member(
-            training,
-            data["test"],
-            done,
-            failed,
-            checkpoint,
-            say,
-            guest.record,
-            stop=partial(self._told, guest),
-            seconds=compute.checkpoint_seconds,
-        )
+        stop = partial(self._told, guest)
+        member = Member(training, data["test"], done, failed, checkpoint, say, guest.record, stop, data)
         self.waiting.remove(guest)
-        member.data = data
         self.guests[member] = guest, stack.pop_all()
         return member
+
+    def _load(self, path: Path, spec: DatasetSpec) -> Dataset:
+        """A dataset from its file, or as it is in memory already."""
+        if (found := self.data.get(path)) is None:
+            found = self.data[path] = load_dataset(path, spec)
+        return found
 
     def _release(self, member: Member, error: Exception | None = None) -> Guest:
         """Give a cell's files back, after an error with what was kept on the way; returns its guest."""
         guest, held = self.guests.pop(member)
         held.__exit__(type(error) if error else None, error, None)
         return guest
-
-
-class _Shelf:
-    """Datasets in memory, each once, for as long as a member uses it."""
-
-    def __init__(self) -> None:
-        self._there: WeakValueDictionary[Path, Dataset] = WeakValueDictionary()
-
-    def load(self, path: Path, spec: DatasetSpec) -> Dataset:
-        """A dataset from its file, or as it is there already."""
-        if (found := self._there.get(path)) is None:
-            found = self._there[path] = load_dataset(path, spec)
-        return found
 
 
 def free_memory(device: torch.device) -> float:

@@ -21,15 +21,12 @@ if TYPE_CHECKING:
     from lmrnn.study.cells import CellResult
 
 
-def _nothing() -> None:
-    return None
-
-
 @dataclass(eq=False)
 class Member:
     """A training at a step boundary, on the host, and whom to tell how it ends: `done` gets its result, `failed` what
     went wrong with it alone. `stop` says the name of a signal that asks it to save its state and end; it is then failed
-    with `Interrupted`. Without a `checkpoint` nothing is kept on the way; with it, every so many `seconds`.
+    with `Interrupted`. Without a `checkpoint` nothing is kept on the way. `data` are its datasets, held for others who
+    share them.
     """
 
     training: Training
@@ -39,9 +36,8 @@ class Member:
     checkpoint: Path | None = None
     say: Callable[[str], object] = print
     record: Callable[..., object] = lambda event, **fields: None
-    stop: Callable[[], str | None] = _nothing
-    seconds: float = 60.0
-    data: Any = None  # its datasets, held for others who share them
+    stop: Callable[[], str | None] = lambda: None
+    data: Any = None
     validation: TrialTensors = field(init=False)
     test: TrialTensors = field(init=False)
     progress: Progress = field(init=False)
@@ -52,11 +48,6 @@ class Member:
         self.validation, self.test = self.training.validation, TrialTensors.of(self.test_set)
         steps = self.training.settings["steps"]
         self.progress = Progress(steps, self.training.step, self.say, record=self.record)
-
-    @property
-    def steps_left(self) -> int:
-        """Steps until it is to be evaluated next, or has ended."""
-        return self.training.steps_left
 
     def rate(self, ahead: int) -> float:
         """Learning rate of the step so many after the next one."""

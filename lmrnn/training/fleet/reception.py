@@ -11,7 +11,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TextIO
 
 from lmrnn.training.fleet.messages import Lost, failure, hang_up, peer, receive, send
@@ -109,7 +108,7 @@ class Host(Guest):
 
 
 class Reception:
-    """Guests that have come since one last looked, `arrived`; they are heard in a thread."""
+    """Those who come, heard in a thread as long as the context lasts; `arrivals` are those since one last looked."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -168,7 +167,11 @@ class Reception:
         elif "stop" in message:
             guest.stop = str(message["stop"])
 
-    def close(self) -> None:
+    def __enter__(self) -> Reception:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
         """Hear no more, and hang up on all that were not told an end: they look for another leader."""
         os.write(self._end, b".")
         self._thread.join()
@@ -177,18 +180,3 @@ class Reception:
             connection.close()
         os.close(self._ends)
         os.close(self._end)
-
-    def open(self) -> None:
-        """Begin to hear."""
-        self._thread.start()
-
-
-@contextmanager
-def reception(listener: socket.socket) -> Iterator[Reception]:
-    """Hear those who come as long as the context lasts."""
-    one = Reception(listener)
-    one.open()
-    try:
-        yield one
-    finally:
-        one.close()

@@ -107,7 +107,7 @@ def save(crew: Crew) -> None:
     now = time.monotonic()
     for member in list(crew.members.values()):
         asked = member.stop()
-        if not asked and now - member.saved <= member.seconds:
+        if not asked and now - member.saved <= member.training.compute.checkpoint_seconds:
             continue
 
         def keep(one: Member = member, asked: str | None = asked) -> None:

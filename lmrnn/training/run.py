@@ -84,13 +84,9 @@ def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: T
     line per evaluation; `progress` draws a bar on the terminal. Raises `Interrupted` on SIGTERM, SIGINT or SIGUSR2,
     after the state was saved, and `DamagedFileError` when a dataset is not good.
     """
-    path = cell.path(results)
-
-    def say_waiting() -> None:
-        print(f"another process is at work on {path}: waiting for it to end", file=log, flush=True)
-
     # Two processes on one cell (two terminals, a laptop and a cluster): the later one waits, and finds it done.
-    with claimed(cell, results, log, say_waiting) as finished:
+    line = f"another process is at work on {cell.path(results)}: waiting for it to end"
+    with claimed(cell, results, log, partial(print, line, file=log, flush=True)) as finished:
         if finished is None:
             data = ensure_datasets(cell, results)
             settings = settings_of(compute, cell, results, progress)

@@ -29,7 +29,6 @@ from lmrnn.training.weighing import time_weights
 
 if TYPE_CHECKING:
     from lmrnn.datasets import Dataset
-    from lmrnn.networks import Connectivity
 
 # Where dense products of a GPU lose against the kernel on one core: by estimate, a full matrix takes as long as this
 # share of its synapses does there, from this size on.

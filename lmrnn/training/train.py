@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -83,14 +84,10 @@ def train(
             progress.show(training.step)
         progress.close(training.step)
         with training.watch.timing("evaluation"):
-            tests = test_measures(training, test_set)
-        return result(training, tests[0], test_set, say, tests[1])
-
-
-def test_measures(training: Training, test_set: Dataset) -> tuple[Measures, Measures | None]:
-    """The test set's measures at the end, and at the best validation where its weights were kept."""
-    test = evaluate(training.network, test_set, training.path)
-    return test, measures_at_best(training, test, lambda: evaluate(training.network, test_set, training.path))
+            measure = partial(evaluate, training.network, test_set, training.path)
+            test = measure()
+            at_best = measures_at_best(training, test, measure)
+        return result(training, test, test_set, say, at_best)
 
 
 def take_step(training: Training) -> None:
@@ -139,11 +136,7 @@ def measures_at_best(training: Training, test: Measures, measure: Callable[[], M
 
 
 def result(
-    training: Training,
-    test: Measures,
-    test_set: Dataset,
-    say: Callable[[str], object],
-    at_best: Measures | None = None,
+    training: Training, test: Measures, test_set: Dataset, say: Callable[[str], object], at_best: Measures | None = None
 ) -> CellResult:
     """What is to be kept of a training that has ended, with its measures on the test set, and those with the weights of
     the best validation where they are known; `say` gets the last line.

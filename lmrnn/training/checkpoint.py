@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,18 +61,12 @@ def generations(path: Path | str) -> tuple[Path, Path]:
     return Path(path), previous(path)
 
 
-def candidates(path: Path | str, spec: dict[str, Any], warn: Callable[[str], None]) -> Iterator[Snapshot]:
-    """Checkpoints with the right checksum and spec, the newest first; none need be there.
+def usable(file: Path, spec: dict[str, Any], warn: Callable[[str], object]) -> Snapshot | None:
+    """A checkpoint, if it is there and has the right checksum and spec.
 
-    `warn` gets one line for each that is there and is damaged or of another spec; it is set aside, lest it should take
-    the place of a good one later. Raises `UnreadableFileError` at one of which nothing is known, which stays.
+    `warn` gets one line of one that is damaged or of another spec; it is set aside, lest it should take the place of a
+    good one later. Raises `UnreadableFileError` at one of which nothing is known, which stays.
     """
-    found = (_usable(file, spec, warn) for file in generations(path))
-    yield from (snapshot for snapshot in found if snapshot is not None)
-
-
-def _usable(file: Path, spec: dict[str, Any], warn: Callable[[str], object]) -> Snapshot | None:
-    """A checkpoint, if it is there and can be used; else it is set aside."""
     try:
         return read(file, spec) if file.exists() else None
     except DamagedFileError as error:
@@ -89,28 +82,22 @@ def _set_aside(file: Path) -> str:
 def read(path: Path, spec: dict[str, Any]) -> Snapshot:
     """Read one checkpoint after checking it; raises `DamagedFileError`, `UnreadableFileError`."""
     do = "Training goes on from the checkpoint before it or, without one, from the start"
-    with _unless_unreadable(), open_h5(path, "checkpoint", CHECKPOINT_SCHEMA, do, largest_bytes(spec)[1]) as file:
-        arrays: dict[str, np.ndarray] = {}
-
-        def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
-            if isinstance(item, h5py.Dataset):
-                arrays[name] = read_array(file, name)
-
-        stored, values = canonical_json(json.loads(read_text(file, "spec"))), json.loads(read_text(file, "values"))
-        file.visititems(collect)
-    if stored != canonical_json(spec):
-        raise DamagedFileError(path, "this is the checkpoint of another cell (its spec differs)", do)
-    return Snapshot(values, arrays)
-
-
-@contextmanager
-def _unless_unreadable() -> Iterator[None]:
-    """Say of a checkpoint that cannot be read how to go on without it."""
     try:
-        yield
+        with open_h5(path, "checkpoint", CHECKPOINT_SCHEMA, do, largest_bytes(spec)[1]) as file:
+            arrays: dict[str, np.ndarray] = {}
+
+            def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
+                if isinstance(item, h5py.Dataset):
+                    arrays[name] = read_array(file, name)
+
+            stored, values = canonical_json(json.loads(read_text(file, "spec"))), json.loads(read_text(file, "values"))
+            file.visititems(collect)
     except UnreadableFileError as error:
         without = "once it is moved away, training goes on from the checkpoint before it or, without one, from step 0"
         raise UnreadableFileError(error.path, error.what, f"{error.do}; {without}") from error
+    if stored != canonical_json(spec):
+        raise DamagedFileError(path, "this is the checkpoint of another cell (its spec differs)", do)
+    return Snapshot(values, arrays)
 
 
 def resume(
@@ -128,7 +115,7 @@ def resume(
         return None
     removal.remove_temporaries(path)
     for file in generations(path):
-        snapshot = _usable(file, spec, say)
+        snapshot = usable(file, spec, say)
         if snapshot is None:
             continue
         training = Training(spec, *data, compute)
@@ -150,7 +137,7 @@ def resume(
 def _clear_the_way(file: Path, spec: dict[str, Any], say: Callable[[str], object]) -> None:
     """Set the checkpoint before the newest aside, whose place the next one takes, unless it is a good one."""
     try:
-        _usable(file, spec, say)
+        usable(file, spec, say)
     except UnreadableFileError as error:
         say(f"warning: an older checkpoint is not needed: {error.path}: {error.what}. {_set_aside(file)}")
 
@@ -165,22 +152,12 @@ def _warn_of_another_way(training: Training, path: str, variant: str | None, say
 
 
 def restore(training: Training, snapshot: Snapshot) -> tuple[str, str | None]:
-    """As `Training.restore`, after which what was restored is checked.
-
-    Raises one of `MISFIT` when it does not fit or its own steps could not have led to it; the training is then of no
-    more use.
-    """
-    before = training.restore(snapshot)
-    _check_moment(training)
-    return before
-
-
-def _check_moment(training: Training) -> None:
-    """Refuse a restored training that its own steps could not have led to: the last line against forged files.
+    """As `Training.restore`, and refuse what its own steps could not have led to: the last line against forged files.
 
     Weights and moments of Adam are not looked at: they may be anything, also not finite just before a divergence.
-    Raises ValueError saying what does not fit.
+    Raises one of `MISFIT` saying what does not fit; the training is then of no more use.
     """
+    before = training.restore(snapshot)
     step, evaluated = training.step, evaluated_by(training.settings, training.step)
     if training.diverged or not 0 <= step < training.settings["steps"]:
         raise ValueError(f"step {step} of {training.settings['steps']}, diverged {training.diverged}")
@@ -198,6 +175,7 @@ def _check_moment(training: Training) -> None:
     seconds = [*training.watch.wall.values(), *training.watch.cpu.values(), training.peak_memory_mb, training.restarts]
     if not all(isinstance(value, (int, float)) and 0 <= value < math.inf for value in seconds):
         raise ValueError(f"seconds, memory or restarts are {seconds}")
+    return before
 
 
 def remove(path: Path | str) -> None:

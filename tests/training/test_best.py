@@ -67,7 +67,7 @@ def test_a_checkpoint_of_an_earlier_version_goes_on_without_the_best_weights_it_
     path, best = tmp_path / "c.h5", best_step(undisturbed)
     with told_to_stop(best + 1), pytest.raises(Interrupted):
         trained(SPEC, data, path)
-    snapshot = next(checkpoints.candidates(path, SPEC, print))
+    snapshot = checkpoints.read(path, SPEC)
     arrays = {name: values for name, values in snapshot.arrays.items() if not name.startswith("best/")}
     checkpoints.save(path, SPEC, Snapshot(snapshot.values, arrays))
     result = trained(SPEC, data, path)

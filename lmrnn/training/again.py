@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from lmrnn.study.layout import Layout
 from lmrnn.study.moments import Left, evaluated_by, left_of_whole, out_of_patience
 from lmrnn.study.since import with_defaults
 from lmrnn.training import checkpoint as checkpoints
-from lmrnn.training.evaluation import Measures, always_fixate, evaluate
+from lmrnn.training.evaluation import always_fixate, evaluate
 from lmrnn.training.rates import CONSTANT, WARMUP
 from lmrnn.training.state import Snapshot, restore_network
 
@@ -32,6 +33,7 @@ Say = Callable[[str], object]
 DataOf = Callable[[str], Dataset]  # of a split
 Rows = Mapping[str, np.ndarray]
 Relative = tuple[Path, CellResult]
+_without_weights = partial(read_cell, weights=False)
 _LOOKED = ("test_trials", "validation_trials")
 _WHEN = ("evaluate_every", "evaluations")
 # schedules whose rate at a step does not depend on how many steps there are
@@ -70,7 +72,33 @@ def look_again(cell: Cell, results: Path | str, data: DataOf, say: Say) -> CellR
         return None
     path, found, history = shared
     say(f"the weights are those of {path}: nothing to train, tests are taken anew")
-    return _looked_at(cell, path, read_cell(path), history, _best(results, path, found, say), data, say)
+    found, end = read_cell(path), _end(results, path, found, say)
+    network, before = restore_network(found), found.spec["validation_trials"]
+    if before != cell.spec["validation_trials"]:
+        last = evaluate(network, data("validation"))
+        for name, value in last.means().items():
+            history[name][-1] = value
+        history["task_decision_accuracy"][-1] = last.decision_accuracy
+        say(f"validation before the last evaluation stays that on {before} trials a task: weights of then are not kept")
+    test_data = data("test")
+    measures, fixate = evaluate(network, test_data), always_fixate(test_data)
+    test = {**measures.per_task(), "always_fixate": fixate.decision_accuracy}
+    at_best = measures if _best_step(history) == history["step"][-1] else None
+    best = _named(end.arrays, "best/") if end is not None else {}
+    if at_best is None and best and _best_step(history) == _best_step(found.history):
+        at_best = evaluate(restore_network(replace(found, weights={**found.weights, **best})), test_data)
+    if at_best is not None:
+        test |= {f"{AT_BEST}{name}": values for name, values in at_best.per_task().items()}
+    else:
+        say("tests with the weights of the best validation are left out: those weights are not kept")
+    origin = {
+        **found.provenance,
+        "always_fixate_step_accuracy": fixate.step_accuracy,
+        "always_fixate_decision_accuracy": float(fixate.decision_accuracy.mean()),
+        "weights_from": path.name,
+        "validation_trials_before_last": found.provenance.get("validation_trials_before_last", before),
+    }
+    return CellResult(cell.spec, found.status, history, test, found.weights, origin)
 
 
 def _shared(cell: Cell, relatives: Iterable[Relative], say: Say) -> tuple[Path, CellResult, dict[str, Any]] | None:
@@ -112,9 +140,8 @@ def _begun(cell: Cell, results: Path | str, relatives: Iterable[Relative], say: 
             continue
         end = _end(results, path, found, say)
         if end is None:
-            say(
-                f"not continued from {path}: the state at its end is not kept (an earlier version, or compute.keep_end)"
-            )
+            why = "the state at its end is not kept (an earlier version, or compute.keep_end)"
+            say(f"not continued from {path}: {why}")
             continue
         state = _as_of(settings, end)
         if state is not None:
@@ -143,10 +170,6 @@ def left_of(cell: Cell, results: Path | str, read: Callable[[Path], CellResult])
 
 def _silent(line: str) -> None:
     """Where nothing is done, nothing is said."""
-
-
-def _without_weights(path: Path) -> CellResult:
-    return read_cell(path, weights=False)
 
 
 def _relatives(
@@ -206,7 +229,7 @@ def _end(results: Path | str, path: Path, found: CellResult, say: Say) -> Snapsh
 
 def _as_of(settings: Mapping[str, Any], end: Snapshot) -> Snapshot | None:
     """The state that a training of these settings has at the step of another's end; None where its course has gaps."""
-    history = {name.removeprefix("history/"): end.arrays[name] for name in end.arrays if name.startswith("history/")}
+    history = _named(end.arrays, "history/")
     planned = evaluated_by(settings, end.values["step"])
     taken = rows_at(history, planned)
     if taken is None:
@@ -221,55 +244,10 @@ def _as_of(settings: Mapping[str, Any], end: Snapshot) -> Snapshot | None:
     return Snapshot({**end.values, "loss_sum": since + end.values["loss_sum"], "loss_count": count}, arrays)
 
 
-def _best(results: Path | str, path: Path, found: CellResult, say: Say) -> dict[str, np.ndarray]:
-    """Weights of the best evaluation of a finished cell by name; empty where they are not kept."""
-    end = _end(results, path, found, say)
-    arrays = end.arrays if end is not None else {}
-    return {name.removeprefix("best/"): values for name, values in arrays.items() if name.startswith("best/")}
-
-
-def _looked_at(
-    cell: Cell,
-    path: Path,
-    found: CellResult,
-    history: dict[str, np.ndarray],
-    best: dict[str, np.ndarray],
-    data: DataOf,
-    say: Say,
-) -> CellResult:
-    """The result of a cell from the weights of another, with its tests and its last validation taken anew."""
-    before, now = found.spec["validation_trials"], cell.spec["validation_trials"]
-    best_step = _best_step(found.history)
-    network = restore_network(found)
-    if before != now:
-        _validate_last(history, evaluate(network, data("validation")))
-        say(f"validation before the last evaluation stays that on {before} trials a task: weights of then are not kept")
-    test_data = data("test")
-    measures, fixate = evaluate(network, test_data), always_fixate(test_data)
-    test = {**measures.per_task(), "always_fixate": fixate.decision_accuracy}
-    at_best = measures if _best_step(history) == history["step"][-1] else None
-    if at_best is None and best and _best_step(history) == best_step:
-        at_best = evaluate(restore_network(replace(found, weights={**found.weights, **best})), test_data)
-    if at_best is not None:
-        test |= {f"{AT_BEST}{name}": values for name, values in at_best.per_task().items()}
-    else:
-        say("tests with the weights of the best validation are left out: those weights are not kept")
-    origin = {
-        **found.provenance,
-        "always_fixate_step_accuracy": fixate.step_accuracy,
-        "always_fixate_decision_accuracy": float(fixate.decision_accuracy.mean()),
-        "weights_from": path.name,
-        "validation_trials_before_last": found.provenance.get("validation_trials_before_last", before),
-    }
-    return CellResult(cell.spec, found.status, history, test, found.weights, origin)
+def _named(arrays: Rows, prefix: str) -> dict[str, np.ndarray]:
+    """Those arrays of a state whose names begin with a prefix, by what follows it."""
+    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
 
 def _best_step(history: Rows) -> int:
     return int(history["step"][np.argmax(history["decision_accuracy"])])
-
-
-def _validate_last(history: dict[str, np.ndarray], measures: Measures) -> None:
-    """Put measures on other validation trials into the last row."""
-    for name, value in measures.means().items():
-        history[name][-1] = value
-    history["task_decision_accuracy"][-1] = measures.decision_accuracy

@@ -13,7 +13,7 @@ from lmrnn.study.cells import write_cell
 from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.member import Member
 from lmrnn.training.fleet.shape import Shape
-from lmrnn.training.fleet.train import train_fleet
+from lmrnn.training.fleet.train import turn, welcome
 from lmrnn.training.run import ensure_datasets
 from lmrnn.training.state import Compute, Training
 from tests.small_data import cell_spec, dataset
@@ -115,6 +115,14 @@ def same_bits(one, other):
     """Whether two trainings have the same weights and moments, bit for bit."""
     one, other = state(one), state(other)
     return all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+
+
+def train_fleet(shape, members, device="cpu", places=None):
+    """Train members together, each to its own end."""
+    crew = Crew(shape, places or len(members), device, members[0].training.network.bias.dtype)
+    welcome(crew, members)
+    while crew.members:
+        turn(crew)
 
 
 def run_fleet(made, device="cpu", checkpoints=None, scan="auto", **options):

@@ -29,7 +29,7 @@ class Crew:
     """Up to K members of one shape on a device, in places of which some may be empty; of numbers of one type."""
 
     def __init__(self, shape: Shape, places: int, device: torch.device | str, dtype: torch.dtype) -> None:
-        self.shape, self.device, self.dtype = shape, torch.device(device), dtype
+        self.shape, self.device = shape, torch.device(device)
         self.places = Places(places, shape, self.device, dtype)
         self.members: dict[int, Member] = {}
         self.pool = Pool(self.device, dtype)

@@ -1,38 +1,23 @@
-"""The loop of a fleet: what `lmrnn.training.train` does for one cell, for all of a crew."""
+"""A turn of a fleet: what `lmrnn.training.train` does for one cell, for all of a crew."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-
-import torch
 
 from lmrnn.errors import Interrupted
 from lmrnn.training.fleet.crew import Crew
 from lmrnn.training.fleet.member import Member
-from lmrnn.training.fleet.shape import Shape
 from lmrnn.training.provenance import device_name
 from lmrnn.training.train import allow_tf32, measures_at_best, precision, result, validate
 
 
-def train_fleet(
-    shape: Shape, members: Iterable[Member], device: torch.device | str = "cpu", places: int | None = None
-) -> None:
-    """Train cells of one shape together, each to its own end; every member is told its result or what went wrong.
-
-    `places` are as many as there are members, if not given. Raises `OutOfMemory` where the device has too little
-    memory, after which every member is as it was last saved.
-    """
-    members = list(members)
-    crew = Crew(shape, places or len(members), device, members[0].training.network.bias.dtype)
-    welcome(crew, members)
-    while crew.members:
-        turn(crew)
-
-
 def turn(crew: Crew) -> None:
-    """Some steps of a crew, and what is to be done before them: evaluate, end and save those whose time it is."""
+    """Some steps of a crew, and what is to be done before them: evaluate, end and save those whose time it is.
+
+    Raises `OutOfMemory` where the device has too little memory, after which every member is as it was last saved.
+    """
     allow_tf32(crew.shape.tf32)
     _evaluate(crew)
     _end(crew)

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TextIO
 
 BAR_WIDTH = 30
 LINE_SECONDS = 30  # a log does not stay silent for longer, however rare evaluations are
@@ -17,7 +16,7 @@ class Progress:
     """Report the course of a training of so many steps, of which this process begins at step `first`.
 
     `say` gets the lines of the log, `record` the same for programs (step, steps, and steps done and seconds taken by
-    this process); with `bar` a progress bar is drawn on the terminal (standard error if none given).
+    this process); with `bar` a progress bar is drawn on the terminal (standard error).
     """
 
     def __init__(
@@ -26,11 +25,10 @@ class Progress:
         first: int,
         say: Callable[[str], object],
         bar: bool = False,
-        terminal: TextIO | None = None,
         record: Callable[..., object] = lambda event, **fields: None,
     ) -> None:
         self.steps, self.first, self.say, self.record = steps, first, say, record
-        self.terminal = (terminal or sys.stderr) if bar else None
+        self.terminal = sys.stderr if bar else None
         self.began = self.said = time.monotonic()
         self.drawn = 0.0
 

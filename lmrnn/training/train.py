@@ -4,9 +4,8 @@ A network learns all tasks of a battery at once: batches mix them (`lmrnn.datase
 cross-entropy averaged over all time steps, its gradient's norm over all existing parameters is clipped, Adam takes the
 step at the rate of the schedule (`lmrnn.training.rates`, `lmrnn.training.step`), no weight decays. Validation measures
 are taken before the first step, at the steps of `lmrnn.study.moments` and after the last; the test set is seen at the
-end. Data, initial weights, order of
-trials, recurrent noise and random synapses each have their own stream from the cell's seed: two connectivities with the
-same seed see the same trials in the same order.
+end. Data, initial weights, order of trials, recurrent noise and random synapses each have their own stream from the
+cell's seed: two connectivities with the same seed see the same trials in the same order.
 """
 
 from __future__ import annotations

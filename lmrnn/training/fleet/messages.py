@@ -1,14 +1,12 @@
 """What a leader and those who wait tell each other: JSON objects, one a packet.
 
 A request has the cell's `spec`, `compute` and `results`, and the files of its study's `plugins` and `masks`;
-``{"stop": signal}`` may follow. A leader answers
-``{"say": line}`` and ``{"record": event, "fields": ...}`` for the cell's log, and at last ``{"status": ...}`` or
-``{"error": kind, "arguments": [...]}``.
+``{"stop": signal}`` may follow. A leader answers ``{"say": line}`` and ``{"record": event, "fields": ...}`` for the
+cell's log, and at last ``{"status": ...}`` or ``{"error": kind, "arguments": [...]}``.
 """
 
 from __future__ import annotations
 
-import builtins
 import json
 import socket
 from contextlib import suppress
@@ -60,9 +58,8 @@ def outcome(message: dict[str, Any]) -> str:
     """The status that a message tells; raises the error that it tells of."""
     if "status" in message:
         return message["status"]
-    kind = getattr(errors, message["error"], None) or {"OSError": OSError, "MemoryError": MemoryError}.get(
-        message["error"], builtins.RuntimeError
-    )
+    others = {"OSError": OSError, "MemoryError": MemoryError}
+    kind = getattr(errors, message["error"], None) or others.get(message["error"], RuntimeError)
     raise kind(*message["arguments"])
 
 

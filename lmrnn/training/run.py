@@ -70,11 +70,11 @@ def claimed(cell: Cell, results: Path | str, log: Any, waiting: Callable[[], obj
         take_over([cell], results, log, held=True)
         remove_temporaries(path)
         say = partial(print, file=log, flush=True)
-        yield _finished(cell, path, results, log) or _looked_again(cell, results, say)
+        yield _finished(cell, path, results, say) or _looked_again(cell, results, say)
         try:
             checkpoints.remove(checkpoint)
         except UnwritableFileError as error:  # the cell is finished all the same
-            print(f"warning: {error}", file=log, flush=True)
+            say(f"warning: {error}")
 
 
 def run_cell(cell: Cell, results: Path | str, compute: Mapping[str, Any], log: TextIO, progress: bool = False) -> str:
@@ -123,7 +123,7 @@ def _looked_again(cell: Cell, results: Path | str, say: Callable[[str], object])
     return None
 
 
-def _finished(cell: Cell, path: Path, results: Path | str, log: TextIO) -> str | None:
+def _finished(cell: Cell, path: Path, results: Path | str, say: Callable[[str], object]) -> str | None:
     """Status of a cell that is already done, or None; a damaged file, or one of another cell, is set aside."""
     if not path.exists():
         return None
@@ -131,10 +131,8 @@ def _finished(cell: Cell, path: Path, results: Path | str, log: TextIO) -> str |
         status = read_cell(path, cell.spec, weights=False).status
     except DamagedFileError as error:
         aside = set_aside(path, results)
-        print(
-            f"warning: {path}: {error.what}; the cell is trained again, this file is now {aside}", file=log, flush=True
-        )
+        say(f"warning: {path}: {error.what}; the cell is trained again, this file is now {aside}")
         return None
-    print(f"{path} is finished ({status}) and valid: nothing to train", file=log, flush=True)
+    say(f"{path} is finished ({status}) and valid: nothing to train")
     os.utime(path)
     return status

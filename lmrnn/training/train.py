@@ -83,10 +83,15 @@ def train(
             progress.show(training.step)
         progress.close(training.step)
         with training.watch.timing("evaluation"):
-            measure = partial(evaluate, training.network, test_set, training.path)
-            test = measure()
-            at_best = measures_at_best(training, test, measure)
+            test, at_best = test_measures(training, test_set)
         return result(training, test, test_set, say, at_best)
+
+
+def test_measures(training: Training, test_set: Dataset) -> tuple[Measures, Measures | None]:
+    """The test set's measures at the end, and at the best validation where its weights were kept."""
+    measure = partial(evaluate, training.network, test_set, training.path)
+    test = measure()
+    return test, measures_at_best(training, test, measure)
 
 
 def take_step(training: Training) -> None:

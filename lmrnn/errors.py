@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Self
 
 
 class LmrnnError(Exception):
@@ -37,6 +38,11 @@ class FileError(LmrnnError):
     def __init__(self, path: Path | str, what: str, do: str) -> None:
         super().__init__(f"{path}: {what}. {do}")
         self.path, self.what, self.do = Path(path), what, do
+
+    @classmethod
+    def of(cls, path: Path | str, what: str, error: OSError) -> Self:
+        """The same of what the system has refused: its reason behind `what`, and the advice on it."""
+        return cls(path, f"{what} ({reason(error)})", advice(error))
 
     def __reduce__(self) -> tuple:
         return type(self), (self.path, self.what, self.do)
@@ -88,9 +94,3 @@ def advice(error: OSError) -> str:
 def reason(error: OSError) -> str:
     """What the system says of an error, in words; without its number."""
     return error.strerror or (os.strerror(error.errno) if error.errno else str(error))
-
-
-def newer(path: Path | str, what: str, version: object, ours: int) -> UnreadableFileError:
-    """The error for a file that a newer version of lmrnn wrote, whose schema `version` this one does not know."""
-    found = f"this {what} file is of schema version {version}, but this version of lmrnn reads {ours}"
-    return UnreadableFileError(path, found, "Use the newer version of lmrnn that wrote it, or other results")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lmrnn.datasets.overlap import seen_in_training
-from lmrnn.errors import UnreadableFileError, advice, reason
+from lmrnn.errors import UnreadableFileError
 from lmrnn.files.storage import write_text
 from lmrnn.files.tables import read_table, write_table, write_tables
 from lmrnn.networks import network_size
@@ -32,9 +32,7 @@ def note_cells(files: Iterable[Path | str], output: Path | str) -> None:
         try:
             stat = os.stat(path)
         except OSError as error:
-            raise UnreadableFileError(
-                path, f"this cell file cannot be found ({reason(error)})", advice(error)
-            ) from error
+            raise UnreadableFileError.of(path, "this cell file cannot be found", error) from error
         lines.append(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n")
     write_text(output, "".join(lines))
 

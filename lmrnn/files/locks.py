@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lmrnn.errors import UnwritableFileError, advice, reason
+from lmrnn.errors import UnwritableFileError, reason
 from lmrnn.files.removal import remove
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def lock(path: Path | str, waiting: Callable[[], object] = _nothing) -> Iterator
         path.parent.mkdir(parents=True, exist_ok=True)
         held = _acquire(path, waiting)
     except OSError as error:
-        raise UnwritableFileError(path, f"this lock cannot be made ({reason(error)})", advice(error)) from error
+        raise UnwritableFileError.of(path, "this lock cannot be made", error) from error
     try:
         yield
     finally:
@@ -122,7 +122,7 @@ def take_part(path: Path | str, abandoned: Path | str) -> tuple[IO[str] | None, 
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (held for the life of the process)
     except OSError as error:
-        raise UnwritableFileError(path, f"cannot be written ({reason(error)})", advice(error)) from error
+        raise UnwritableFileError.of(path, "cannot be written", error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from lmrnn.errors import UnwritableFileError, advice, reason
+from lmrnn.errors import UnwritableFileError
 
 TRASH = "trash"
 
@@ -28,7 +28,7 @@ def remove(path: Path | str) -> None:
     try:
         Path(path).unlink(missing_ok=True)
     except OSError as error:
-        raise UnwritableFileError(path, f"cannot be removed ({reason(error)})", advice(error)) from error
+        raise UnwritableFileError.of(path, "cannot be removed", error) from error
 
 
 def remove_empty(folder: Path | str) -> None:
@@ -72,5 +72,5 @@ def set_aside(path: Path | str, results: Path | str) -> Path:
             target = trash / inside.with_name(f"{inside.name}.{number}")
         os.rename(path, target)
     except OSError as error:
-        raise UnwritableFileError(path, f"cannot be moved to {trash} ({reason(error)})", advice(error)) from error
+        raise UnwritableFileError.of(path, f"cannot be moved to {trash}", error) from error
     return target

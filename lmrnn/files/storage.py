@@ -15,21 +15,12 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
-from lmrnn.errors import (
-    DamagedFileError,
-    LmrnnError,
-    ResourceError,
-    UnreadableFileError,
-    UnwritableFileError,
-    advice,
-    newer,
-    reason,
-)
+from lmrnn.errors import DamagedFileError, LmrnnError, ResourceError, UnreadableFileError, UnwritableFileError, advice
 from lmrnn.files.locks import lock
 from lmrnn.files.removal import remove, temporaries
 from lmrnn.files.sink import Sink, Source
@@ -83,7 +74,7 @@ def unwritable(path: Path, error: OSError) -> LmrnnError:
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(f"no space left on the disk while writing {path}. {advice(error)}")
-    return UnwritableFileError(path, f"cannot be written ({reason(error)})", advice(error))
+    return UnwritableFileError.of(path, "cannot be written", error)
 
 
 @contextmanager
@@ -159,16 +150,12 @@ def _open(path: Path, kind: str, do: str) -> Source:
     except FileNotFoundError as error:
         raise DamagedFileError(path, f"this {kind} file does not exist", do) from error
     except OSError as error:
-        _unreadable(path, kind, error)
+        raise UnreadableFileError.of(path, f"this {kind} file cannot be read", error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         what = f"this {kind} file cannot be read (a folder, a pipe or a device lies in its place)"
         raise UnreadableFileError(path, what, "Move it away and run the same command again")
     return Source(open(descriptor, "rb", buffering=0))
-
-
-def _unreadable(path: Path, kind: str, error: OSError) -> NoReturn:
-    raise UnreadableFileError(path, f"this {kind} file cannot be read ({reason(error)})", advice(error)) from error
 
 
 def _check_header(path: Path, source: Source, kind: str, version: int, do: str, at_most: int | None) -> None:
@@ -183,7 +170,8 @@ def _check_header(path: Path, source: Source, kind: str, version: int, do: str, 
         raise DamagedFileError(path, f"a {words[1]} file where a {kind} file was expected", do)
     if words[3] != str(version):
         if words[3].isdecimal() and words[3].isascii() and len(words[3]) < 9 and int(words[3]) > version:
-            raise newer(path, kind, words[3], version)
+            found = f"this {kind} file is of schema version {words[3]}, but this version of lmrnn reads {version}"
+            raise UnreadableFileError(path, found, "Use the newer version of lmrnn that wrote it, or other results")
         raise DamagedFileError(path, f"schema version {words[3]}, but this version of lmrnn reads {version}", do)
     changed = DamagedFileError(path, "its content does not match its checksum (truncated or changed)", do)
     block = start[USER_BLOCK:]
@@ -231,7 +219,7 @@ def open_h5(
             yield file
     except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         if source.error is not None:
-            _unreadable(path, kind, source.error)
+            raise UnreadableFileError.of(path, f"this {kind} file cannot be read", source.error) from source.error
         what = f"this {kind} file lacks a part or holds a wrong one: {error}"
         raise DamagedFileError(path, what, do) from error
     finally:

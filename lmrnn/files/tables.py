@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmrnn.errors import DamagedFileError, UnreadableFileError, advice, reason
+from lmrnn.errors import DamagedFileError, UnreadableFileError
 from lmrnn.files.storage import write_text
 
 DO = "Run the same command again: it is made anew from the cells. Do not work in it by hand, but in a copy"
@@ -44,23 +44,22 @@ def read_table(path: Path | str) -> pd.DataFrame:
 
 def check_table(path: Path | str) -> bytes:
     """Content of a table that is as it was written; raises as `read_table` does."""
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DamagedFileError(path, "this table does not exist", DO) from error
-    except OSError as error:
-        raise UnreadableFileError(path, f"this table cannot be read ({reason(error)})", advice(error)) from error
-    beside = checksum_file(path)
-    try:
-        words = beside.read_text(encoding="utf-8", errors="replace").split()
-    except FileNotFoundError as error:
-        raise DamagedFileError(path, f"this table has no checksum beside it ({beside.name})", DO) from error
-    except OSError as error:
-        raise UnreadableFileError(beside, f"this checksum cannot be read ({reason(error)})", advice(error)) from error
-    if words[:1] != [_digest(content)]:
+    path, beside = Path(path), checksum_file(path)
+    content = _read(path, "this table", DamagedFileError(path, "this table does not exist", DO))
+    lacks = DamagedFileError(path, f"this table has no checksum beside it ({beside.name})", DO)
+    if _read(beside, "this checksum", lacks).split()[:1] != [_digest(content).encode()]:
         raise DamagedFileError(path, "this table is not as it was written: truncated or changed", DO)
     return content
+
+
+def _read(path: Path, name: str, missing: DamagedFileError) -> bytes:
+    """Content of a file; `missing` is what to raise where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise missing from error
+    except OSError as error:
+        raise UnreadableFileError.of(path, f"{name} cannot be read", error) from error
 
 
 def _digest(content: bytes) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lmrnn.errors import DamagedFileError, UnreadableFileError, advice, reason
+from lmrnn.errors import DamagedFileError, UnreadableFileError
 from lmrnn.files.storage import write_text
 from lmrnn.plugins import remember
 from lmrnn.study.cells import canonical_json
@@ -141,6 +141,6 @@ def read_study(path: Path | str) -> StudyRecord:
     except FileNotFoundError as error:
         raise DamagedFileError(path, "this study has no such file", DO) from error
     except OSError as error:
-        raise UnreadableFileError(path, f"this study cannot be read ({reason(error)})", advice(error)) from error
+        raise UnreadableFileError.of(path, "this study cannot be read", error) from error
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise DamagedFileError(path, f"this is no readable study ({type(error).__name__}: {error})", DO) from error

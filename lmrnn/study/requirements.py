@@ -125,7 +125,7 @@ def check_folder(folder: Path | str, cells: Iterable[Cell] = (), write: bool = F
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise UnwritableFileError(folder, f"cannot be written to ({reason(error)})", advice(error)) from error
+            raise UnwritableFileError.of(folder, "cannot be written to", error) from error
 
 
 def _check_names(folder: Path, cells: Iterable[Cell]) -> None:

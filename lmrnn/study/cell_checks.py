@@ -75,13 +75,8 @@ def check_history(history: Mapping[str, np.ndarray], tasks: int) -> None:
         _demand(rising, f"history/{name} does not count up from 0")
     for name in CLOCKS:
         values = history[name]
-        _demand(
-            values.dtype.kind == "f"
-            and np.all(np.isfinite(values))
-            and values[0] >= 0
-            and np.all(np.diff(values) >= 0),
-            f"history/{name} runs back",
-        )
+        forward = values.dtype.kind == "f" and np.all(np.isfinite(values)) and np.all(np.diff(values, prepend=0) >= 0)
+        _demand(forward, f"history/{name} runs back")
     for name in (*MEASURES, "task_decision_accuracy"):
         _demand(_shares(history[name]), f"history/{name} has values outside of [0, 1]")
     mean = history["task_decision_accuracy"].mean(axis=1)
@@ -94,13 +89,8 @@ def _check_weights(weights: Mapping[str, np.ndarray], finite: bool) -> None:
     _demand(not lacking, f"it lacks the weights {', '.join(lacking)}")
     neurons, synapses = len(weights["bias"]), len(weights["recurrent"])
     classes = len(weights["readout_bias"])
-    shapes: dict[str, tuple[int, ...]] = {
-        "recurrent": (synapses,),
-        "pre": (synapses,),
-        "post": (synapses,),
-        "bias": (neurons,),
-    }
-    shapes |= {"readout": (classes, neurons), "readout_bias": (classes,)}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("recurrent", "pre", "post"), (synapses,))
+    shapes |= {"bias": (neurons,), "readout": (classes, neurons), "readout_bias": (classes,)}
     for name, shape in shapes.items():
         _demand(weights[name].shape == shape, f"weights/{name} is of shape {weights[name].shape}, not {shape}")
     for name in ("input", "rule"):

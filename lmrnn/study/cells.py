@@ -17,7 +17,7 @@ import numpy as np
 
 from lmrnn.errors import DamagedFileError, LmrnnError
 from lmrnn.files.storage import open_h5, read_array, read_text, write_h5
-from lmrnn.study.cell_checks import AT_BEST, COLUMNS, MEASURES, STATUSES, check_result
+from lmrnn.study.cell_checks import AT_BEST, CLOCKS, COLUMNS, MEASURES, STATUSES, check_result
 from lmrnn.study.sizes import largest_bytes
 from lmrnn.tasks import Variation
 
@@ -111,18 +111,9 @@ def _read_group(file: h5py.File, name: str) -> dict[str, np.ndarray]:
     return {key: read_array(file, f"{name}/{key}") for key in file[name]}
 
 
-def _last(values: np.ndarray) -> float:
-    return float(values[-1]) if len(values) else float("nan")
-
-
 def _mean(values: np.ndarray) -> float:
-    """Mean over tasks; NaN where a diverged cell has none."""
+    """Mean over tasks; NaN where the cell has none."""
     return float(np.mean(values)) if len(values) else float("nan")
-
-
-def _best(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.max()) if len(finite) else float("nan")
 
 
 def cell_row(
@@ -142,7 +133,7 @@ def cell_row(
     spec, history, provenance = result.spec, result.history, result.provenance
     connectivity = spec["connectivity"]
     network = {key: value for key, value in spec["network"].items() if key != "neurons"}
-    tasks = spec["tasks"]
+    tasks, best = spec["tasks"], int(np.argmax(history["decision_accuracy"]))
     return {
         "connectivity": label,
         "kind": connectivity["kind"],
@@ -159,17 +150,14 @@ def cell_row(
         **{key: _cell_of_table(spec[key]) for key in _LATER if key in spec},
         **{key: _cell_of_table(value) for key, value in {**network, **spec["training"]}.items()},
         "status": result.status,
-        "last_step": int(history["step"][-1]) if len(history["step"]) else 0,
+        "last_step": int(history["step"][-1]),
         **{f"test_{name}": _mean(result.test[name]) for name in MEASURES},
-        **{f"validation_{name}": _last(history[name]) for name in MEASURES},
-        "best_validation_decision_accuracy": _best(history["decision_accuracy"]),
-        "best_step": int(history["step"][np.argmax(history["decision_accuracy"])]) if len(history["step"]) else 0,
+        **{f"validation_{name}": float(history[name][-1]) for name in MEASURES},
+        "best_validation_decision_accuracy": float(history["decision_accuracy"][best]),
+        "best_step": int(history["step"][best]),
         **{f"test_at_best_{name}": _mean(result.test.get(AT_BEST + name, _NONE)) for name in MEASURES},
         "test_in_training": test_in_training,
-        **{
-            key: provenance.get(key)
-            for key in ("training_seconds", "evaluation_seconds", "restarts", "peak_memory_mb", "path", "host")
-        },
+        **{key: provenance.get(key) for key in (*CLOCKS, "restarts", "peak_memory_mb", "path", "host")},
         "hash": cell_hash,
         "file": file,
     }
@@ -198,9 +186,8 @@ def cells_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 def _with(row: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
     """A row with the settings that some row has, those that it leaves out at their default before its status."""
-    missing = {key: value for key, value in shown.items() if key not in row}
-    filled: dict[str, Any] = {}
-    for key, value in row.items():
-        filled |= missing if key == "status" else {}
-        filled[key] = value
-    return {**filled, **missing}
+    names = list(row)
+    before = names.index("status")
+    missing = [key for key in shown if key not in row]
+    both = {**shown, **row}
+    return {key: both[key] for key in (*names[:before], *missing, *names[before:])}

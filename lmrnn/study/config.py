@@ -24,18 +24,6 @@ from lmrnn.study.messages import explain
 from lmrnn.study.reading import MOST_LEVELS, MOST_VALUES, Key, Source, number, parse, read, truth
 from lmrnn.study.settled import refuse_leak_and_tau
 
-__all__ = [
-    "Config",
-    "complete",
-    "load_config",
-    "own_analyses",
-    "own_tasks",
-    "plain_schema",
-    "resolve_config",
-    "schema",
-    "validate_config",
-]
-
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
 _LARGEST = 2**63 - 1
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
@@ -145,7 +133,7 @@ def validate_config(config: object, source: Source | str = "config") -> Config:
         _refuse_twice(values, key, source)
     if both := refuse_leak_and_tau(plain):
         what = "network.leak and network.tau are both given, and leak = dt / tau; allowed: one of them"
-        raise ConfigError(f"{source.where(tuple(int(k) if k.isdigit() else k for k in both.split('.')))}: {what}")
+        raise ConfigError(f"{source.where(both)}: {what}")
     _find_plugins(plain, source)
     _find_masks(plain["grid"], source)
     return Config(_with_defaults(plain, schema()), source)

@@ -107,12 +107,7 @@ class Cell:
 
     def dataset_path(self, results: Path | str, split: str) -> Path:
         """File of one of the cell's datasets below a folder of results."""
-        return dataset_path(self.dataset(split), results)
-
-
-def dataset_path(spec: DatasetSpec, results: Path | str) -> Path:
-    """File of a dataset below a folder of results, the same for equal specs."""
-    return Layout(results).dataset(spec)
+        return Layout(results).dataset(self.dataset(split))
 
 
 def cells_of(config: Mapping[str, Any]) -> list[Cell]:

@@ -11,7 +11,7 @@ from lmrnn.files.removal import TRASH
 STUDY_FILE = "study.json"
 _CHECKPOINTS = "checkpoints"
 # folders of results/ that belong to all studies, so that no study can have such a name
-SHARED = ("datasets", "cells", _CHECKPOINTS, "ends", "logs", "benchmarks", "trash")
+SHARED = ("datasets", "cells", _CHECKPOINTS, "ends", "logs", "benchmarks", TRASH)
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,6 @@ class Layout:
     def cell_log(self, stem: str) -> Path:
         """What a cell's training says to people."""
         return self.results / "logs" / "cells" / f"{stem}.log"
-
-    def cell_records(self, stem: str) -> Path:
-        """What a cell's training says to programs: JSON lines (`lmrnn.training.records`)."""
-        return self.results / "logs" / "cells" / f"{stem}.jsonl"
 
     def cell_csv(self, stem: str) -> Path:
         """The evaluations of a cell's training, where they are written as a table."""

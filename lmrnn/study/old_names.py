@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import TextIO
 
@@ -60,16 +61,13 @@ def _pairs(cell: Cell, layout: Layout) -> list[tuple[Path, Path]]:
 
 def _with_old_files(cells: Iterable[Cell], layout: Layout, log: TextIO) -> list[Cell]:
     """The cells that have a file of the old name; each folder is listed once."""
-    names: dict[Path, set[str]] = {}
-    found = []
-    for cell in cells:
-        for old in (*(old for old, _ in _pairs(cell, layout)), layout.lock(cell.old_stem)):
-            if old.parent not in names:
-                names[old.parent] = _names(old.parent, log)
-            if old.name in names[old.parent]:
-                found.append(cell)
-                break
-    return found
+    names = cache(partial(_names, log=log))
+
+    def has_one(cell: Cell) -> bool:
+        files = [*(old for old, _ in _pairs(cell, layout)), layout.lock(cell.old_stem)]
+        return any(old.name in names(old.parent) for old in files)
+
+    return list(filter(has_one, cells))
 
 
 def _names(folder: Path, log: TextIO) -> set[str]:

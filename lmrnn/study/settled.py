@@ -9,6 +9,7 @@ from lmrnn.errors import ConfigError
 from lmrnn.networks.masks import has_signs
 from lmrnn.networks.places import check_places
 from lmrnn.networks.settings import check_constraints
+from lmrnn.study.reading import Key
 from lmrnn.tasks import battery_of, period_names
 
 
@@ -54,12 +55,12 @@ def _loss(spec: Mapping[str, Any], loss: Mapping[str, Any]) -> dict[str, Any]:
     return {**({"grace": grace} if grace else {}), **({"weights": named} if named else {})}
 
 
-def refuse_leak_and_tau(plain: Mapping[str, Any]) -> str | None:
+def refuse_leak_and_tau(plain: Mapping[str, Any]) -> Key | None:
     """The key of a configuration, as it was written, by which both leak and tau are given; None where they are not."""
     common = {key for key, value in (plain.get("network") or {}).items() if value is not None}
     for number, block in enumerate(plain["grid"]):
         if {"leak", "tau"} <= common | set(block):
-            return next((f"grid.{number}.{key}" for key in ("tau", "leak") if key in block), "network.tau")
+            return next((("grid", number, key) for key in ("tau", "leak") if key in block), ("network", "tau"))
     return None
 
 

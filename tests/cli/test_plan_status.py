@@ -16,6 +16,7 @@ from lmrnn.cli.plan import Cost, cell_seconds, describe, duration, makespan, pla
 from lmrnn.cli.prune import unasked_files
 from lmrnn.cli.status import failures, legend, table
 from lmrnn.errors import ConfigError
+from lmrnn.files.records import records_file
 from lmrnn.study.config import validate_config
 from lmrnn.study.grid import cells_of
 from lmrnn.study.layout import Layout
@@ -168,7 +169,7 @@ def test_status_tells_what_a_running_cell_has_left_and_what_a_failed_one_said(sw
     records = [{"event": "step", "step": 10, "steps": 100, "done": 5, "seconds": 10.0}, None]
     records.append({"event": "end", "status": 1, "reason": "no such luck"})
     for cell, record in zip(cells, records, strict=False):
-        path = Layout(results).cell_records(cell.stem)
+        path = records_file(Layout(results).cell_log(cell.stem))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'{{"event": 3}}\ntorn {{\n{json.dumps(record)}\n[')
     key = str(cells[2].path(results))

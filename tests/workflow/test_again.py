@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from lmrnn.files.records import records_file
 from lmrnn.study.cells import read_cell
 from lmrnn.study.config import load_config
 from lmrnn.study.grid import cells_of
@@ -66,7 +67,7 @@ def logs_of(study):
     """Log and records of each cell by its number of steps."""
     layout, logs = Layout(study.results), {}
     for cell in cells_of(load_config(study.config_file)):
-        records = layout.cell_records(cell.stem)
+        records = records_file(layout.cell_log(cell.stem))
         lines = records.read_text().splitlines() if records.exists() else []
         logs[cell.spec["training"]["steps"]] = layout.cell_log(cell.stem).read_text(), list(map(json.loads, lines))
     return logs

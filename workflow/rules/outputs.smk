@@ -35,10 +35,8 @@ def begin():
     if workflow.execution_settings is None or workflow.dryrun:
         anew = ["cells"] if lacks_cells(FILES, STUDY, cells) else []
         return note_study(FILES, STUDY, cells, Path(workflow.snakemake_tmp_dir), anew)
-    try:
+    with explained_as(WorkflowError):
         return take_up(FILES, STUDY, cells, study_tables(), study_files())
-    except LmrnnError as error:
-        raise WorkflowError(str(error))
 
 
 def asked(part):

@@ -24,10 +24,6 @@ _POLL_SECONDS = 0.1
 _told: set[Path] = set()
 
 
-def _nothing() -> None:
-    pass
-
-
 def _tell_once(folder: Path, error: OSError, instead: str) -> None:
     """Say, once for each folder, what takes the place of the system's locks."""
     if folder not in _told and sys.stderr is not None:
@@ -42,7 +38,7 @@ def _soft(path: Path) -> Path:
 
 
 @contextmanager
-def lock(path: Path | str, waiting: Callable[[], object] = _nothing) -> Iterator[None]:
+def lock(path: Path | str, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Hold a file for this process alone; waits for another process that holds it, after calling `waiting` once.
 
     The lock goes with the process, however it ends, and its file is removed when it is given back. On a file system

@@ -34,10 +34,6 @@ _CHUNK = 1 << 22
 _HDF5, _END_AT, _SUPERBLOCK = b"\x89HDF\r\n\x1a\n", 28, 48
 
 
-def _temporary_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-
-
 def _sync(path: Path) -> None:
     """Force a file or folder onto the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -86,7 +82,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     disk is full, UnwritableFileError when the system refuses for another reason.
     """
     path = Path(path)
-    temporary = _temporary_name(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -163,8 +163,8 @@ def check_disk(cells: Iterable[Cell], results: Path | str, at_once: int = 1, end
 def check_memory(cells: Iterable[Cell]) -> None:
     """Refuse to start when one of the cells needs more memory than this process may use, by ResourceError."""
     have = memory_mb()
-    largest = max(cells, key=cell_memory_mb, default=None)
-    if largest is not None and cell_memory_mb(largest) > have:
+    largest = max(cells, key=cell_memory_mb)
+    if cell_memory_mb(largest) > have:
         raise ResourceError(
             f"cell {largest.stem} needs about {cell_memory_mb(largest):,} MB of memory, "
             f"this machine has {have:,.0f} MB for it. Lower network.neurons, training.batch_size or trials_per_task, "
@@ -190,12 +190,12 @@ def check_limits(cells: Iterable[Cell], study: Mapping[str, Any], local: bool, a
     """
     results = study["results"]
     missing = [cell for cell in cells if not cell.path(results).exists()]
-    if missing:
-        check_folder(results, missing, write=True)
+    if not missing:
+        return
+    check_folder(results, missing, write=True)
     checks = [lambda: check_disk(missing, results, at_once, study["compute"]["keep_end"])]
     if local:
-        checks.append(lambda: check_memory(missing))
-        checks.append(lambda: check_gpu(study["compute"]["device"] if missing else "cpu"))
+        checks += [lambda: check_memory(missing), lambda: check_gpu(study["compute"]["device"])]
     lacks = []
     for check in checks:
         try:

@@ -24,6 +24,7 @@ from lmrnn.errors import FileError
 from lmrnn.files.lives import fate
 from lmrnn.files.locks import is_held
 from lmrnn.files.records import latest_records, records_file
+from lmrnn.study.cell_checks import CLOCKS
 from lmrnn.study.cells import read_cell
 from lmrnn.study.grid import Cell
 from lmrnn.study.layout import Layout
@@ -86,7 +87,8 @@ class Reader:
         if is_held(cell.checkpoint(self.results).with_suffix(".lock")):
             return self._running_state(cell, log)
         if entry is not None and entry.outcome == FAILED:
-            return self._failed_state(cell, entry, log)
+            reason, read = self._why(entry, entry.log or log)
+            return CellState(cell, "failed", reason, read, task=self._task_folder(entry))
         if cell.checkpoint(self.results).exists():
             return CellState(cell, "stopped", _killed(log), log)
         error = _error(log) or _killed(log)
@@ -95,11 +97,6 @@ class Reader:
     def _running_state(self, cell: Cell, log: str) -> CellState:
         left, whole = pace(latest_records(records_file(log)).get("step", {}))
         return CellState(cell, "running", log=log, seconds=whole, left=left)
-
-    def _failed_state(self, cell: Cell, entry: Entry, log: str) -> CellState:
-        """A cell that the dispatch knows as failed."""
-        reason, read = self._why(entry, entry.log or log)
-        return CellState(cell, "failed", reason, read, task=self._task_folder(entry))
 
     def _why(self, entry: Entry, log: str) -> tuple[str, str]:
         """Reason of a failure and the log that tells more: the job's own, unless the whole task came to grief."""
@@ -135,9 +132,9 @@ class Reader:
                 result = read_cell(path, cell.spec, weights=False)
             except FileError as error:
                 return CellState(cell, "failed", str(error), log)
-            took = [result.provenance.get(name) or 0.0 for name in ("training_seconds", "evaluation_seconds")]
             state = "done" if result.status == "completed" else result.status
-            self._finished[key] = CellState(cell, state, log=log, seconds=float(sum(took)))
+            took = float(sum(result.provenance[name] for name in CLOCKS))
+            self._finished[key] = CellState(cell, state, log=log, seconds=took)
         return self._finished[key]
 
 

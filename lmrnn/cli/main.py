@@ -127,15 +127,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lmrnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Any) -> argparse.ArgumentParser:
+    def add(name: str, run: Any, of_study: bool = True) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
         one.set_defaults(run=run)
+        if of_study:
+            studies.add_arguments(one)
         return one
 
-    tasks = add("tasks", tasks_command)
+    tasks = add("tasks", tasks_command, of_study=False)
     tasks.add_argument("--config", "--configfile", help="configuration of a study: its tasks, its own ones included")
     tasks.add_argument("--battery", help="20, 82, 126, 132, any other number, seq60, or names (126)")
-    show = add("show", show_command)
+    show = add("show", show_command, of_study=False)
     show.add_argument("task", help="name of a task, see `lmrnn tasks`")
     show.add_argument("--config", "--configfile", help="configuration of a study: its own tasks, dt, timing and noise")
     show.add_argument("--output", "-o", help="picture to write, .png or .svg (TASK.png)")
@@ -143,21 +145,13 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("--dt", type=whole(1), help="ms per time step, a divisor of 100 (the configuration's, or 100)")
     show.add_argument("--definition", choices=("corrected", "released"), help="(the configuration's, or corrected)")
     train = add("train", train_command)
-    studies.add_arguments(train)
     train.add_argument("--cell", required=True, help="hash, file or unique part of the cell's name, see `lmrnn cells`")
     train.add_argument("--log", help="write the log to this file")
-    studies.add_arguments(add("cells", cells_command))
-    planning = add("plan", plan.plan_command)
-    studies.add_arguments(planning)
-    plan.add_arguments(planning)
-    standing = add("status", status.status_command)
-    studies.add_arguments(standing)
-    status.add_arguments(standing)
-    pruning = add("prune", unasked.prune_command)
-    studies.add_arguments(pruning)
-    unasked.add_arguments(pruning)
+    add("cells", cells_command)
+    plan.add_arguments(add("plan", plan.plan_command))
+    status.add_arguments(add("status", status.status_command))
+    unasked.add_arguments(add("prune", unasked.prune_command))
     analysing = add("analyse", analyse_command)
-    studies.add_arguments(analysing)
     analysing.add_argument("cell", nargs="+", help="finished cells: hash, file or unique part of the name")
     analysing.add_argument("--output", "-o", default="analysis", help="folder for tables and figures (analysis)")
     return parser

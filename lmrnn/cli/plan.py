@@ -102,7 +102,7 @@ def plan(
 ) -> Plan:
     """Count what is missing of a study and add up what it takes.
 
-    `config` is the complete configuration; `cost` gives a cell's cost, e.g. `measured_cost`, or is the seconds of a
+    `config` is the complete configuration; `cost` gives a cell's cost, as `measured_cost` does, or is the seconds of a
     step, for all. `pack` cells share a task, `parallel` train at the same time, a task has `gpus` >= 0. With `rate`,
     the steps per second, of all cells of a fleet added up, that one GPU gives, evaluations are not counted.
     """
@@ -237,6 +237,6 @@ def plan_command(arguments: argparse.Namespace) -> None:
     if arguments.step_ms is None and rate is None:
         kinds = len({kind_of(cell) for cell in cells if not cell.path(config["results"]).exists()})
         print(f"measuring {kinds} kinds of cells, a second or a few each (--step-ms saves it)", file=sys.stderr)
-        cost = measured_cost(config["compute"])
+        cost = partial(measured_cost, config["compute"])
     made = plan(config, cells, cost, arguments.pack, arguments.parallel, arguments.gpus, rate)
     print(describe(made, arguments.parallel, arguments.pack))

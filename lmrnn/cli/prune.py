@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,17 +20,8 @@ _SHOWN = 10
 _KEY_OF_STUDY = re.compile(r"""\b(study|grid)["']?\s*:""")
 
 
-def unasked_files(results: Path | str, studies: Iterable[Sequence[Cell]]) -> list[Path]:
-    """Cell files in a folder of results, sorted, that none of the studies' cells has, also under its old name."""
-    return _unasked(Layout(results), (_files(Layout(results), cells) for cells in studies))
-
-
-def _unasked(layout: Layout, asked: Iterable[set[Path]]) -> list[Path]:
-    everything = set().union(*asked)
-    return sorted(path for path in layout.cells.rglob("*.h5") if path not in everything)
-
-
 def _files(layout: Layout, cells: Iterable[Cell]) -> set[Path]:
+    """Cell files of these cells, also under their old names."""
     return {layout.cell(stem) for cell in cells for stem in (cell.stem, cell.old_stem)}
 
 
@@ -68,8 +59,8 @@ class Asked:
 
     @property
     def unasked(self) -> list[Path]:
-        """Cell files that nothing asks for."""
-        return _unasked(self.layout, self.by.values())
+        """Cell files that nothing asks for, sorted."""
+        return sorted(set(self.layout.cells.rglob("*.h5")).difference(*self.by.values()))
 
     @property
     def names(self) -> str:

@@ -13,7 +13,6 @@ from lmrnn.cli.cell_states import Reader, pace
 from lmrnn.cli.exits import logged
 from lmrnn.cli.main import main
 from lmrnn.cli.plan import Cost, cell_seconds, describe, duration, makespan, plan
-from lmrnn.cli.prune import unasked_files
 from lmrnn.cli.status import failures, legend, table
 from lmrnn.errors import ConfigError
 from lmrnn.files.records import records_file
@@ -218,8 +217,6 @@ def test_status_after_a_real_run_names_what_nobody_asks_for(tmp_path, monkeypatc
     main(["status", "--config", str(study.config_file)])
     shown = capsys.readouterr().out
     assert "2 files that none of" in shown
-    config = validate_config(study.config)
-    assert len(unasked_files(study.results, [cells_of({**config, "results": str(study.results)})])) == 2
 
 
 def test_a_step_of_the_workflow_that_failed_here_is_named_with_its_reason_until_it_succeeds(sweep):

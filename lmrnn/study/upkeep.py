@@ -19,8 +19,6 @@ from lmrnn.study.record import changes, note_study
 
 # Clocks of a cluster's machines differ by less; what lies further ahead was written before a clock was set right.
 AHEAD_SECONDS = 60
-
-
 _HELD: list[IO[str]] = []  # for the life of the process
 
 
@@ -62,16 +60,13 @@ def take_study(path: Path | str, changes: bool) -> IO[str] | None:
     handle = open(path, "a", encoding="utf-8")  # noqa: SIM115 (held for the life of the process)
     try:
         fcntl.flock(handle, (fcntl.LOCK_EX if changes else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    except OSError as error:
         handle.close()
-        if not changes:
-            return None
-        raise ConfigError(
-            f"{path.parent.parent}: another run of this study is at work with other settings. Wait for it to end, or "
-            "give this one a name of its own (`study:` in its configuration, or --config study=NAME)"
-        ) from error
-    except OSError:
-        handle.close()
+        if changes and isinstance(error, BlockingIOError):
+            raise ConfigError(
+                f"{path.parent.parent}: another run of this study is at work with other settings. Wait for it to end, "
+                "or give this one a name of its own (`study:` in its configuration, or --config study=NAME)"
+            ) from error
         return None
     return handle
 
@@ -88,17 +83,14 @@ def set_clocks_right(paths: Iterable[Path | str]) -> tuple[int, float]:
             ahead = os.stat(path).st_mtime - now
         except (FileNotFoundError, NotADirectoryError):
             continue
-        if ahead > AHEAD_SECONDS:
-            try:
-                os.utime(path)
-            except OSError as error:
-                what = (
-                    f"its time lies {ahead:,.0f} s ahead of this machine's clock, and cannot be set ({reason(error)})"
-                )
-                raise UnwritableFileError(
-                    path, what, "Set the clock right, or let the file's owner `touch` it"
-                ) from error
-            found, furthest = found + 1, max(furthest, ahead)
+        if ahead <= AHEAD_SECONDS:
+            continue
+        try:
+            os.utime(path)
+        except OSError as error:
+            what = f"its time lies {ahead:,.0f} s ahead of this machine's clock, and cannot be set ({reason(error)})"
+            raise UnwritableFileError(path, what, "Set the clock right, or let the file's owner `touch` it") from error
+        found, furthest = found + 1, max(furthest, ahead)
     return found, furthest
 
 

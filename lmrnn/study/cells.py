@@ -1,8 +1,4 @@
-"""One cell's result file, and the table of many.
-
-A cell's file is all that is known of one training: its spec, its course, its test accuracies per task, its weights and
-where they come from. It is written once, whole, when the training has ended.
-"""
+"""One cell's result file, written once, whole, when its training has ended; and the table of many."""
 
 from __future__ import annotations
 

@@ -71,12 +71,9 @@ def memory_mb(groups: Path | str = "/proc/self/cgroup", mounts: Path | str = "/s
     for line in lines:
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if number == "0":
-            found = _limits(Path(mounts), path, "memory.max") + _limits(Path(mounts) / "unified", path, "memory.max")
+            limits += _limits(Path(mounts), path, "memory.max") + _limits(Path(mounts) / "unified", path, "memory.max")
         elif "memory" in controllers.split(","):
-            found = _limits(Path(mounts) / "memory", path, "memory.limit_in_bytes")
-        else:
-            continue
-        limits += found
+            limits += _limits(Path(mounts) / "memory", path, "memory.limit_in_bytes")
     return min(limits) / 1e6
 
 

@@ -37,11 +37,12 @@ def tasks_command(arguments: argparse.Namespace) -> None:
 
 
 _HEAD = f"{'task':<22}{'family':<8}{'int':>4}{'seq':>5}"
+_SIGN = {1: "r", -1: "l", 0: "-"}
 
 
 def _line(task: Task) -> str:
     name = task.name if len(task.name) < 22 else f"{task.name} "
-    return f"{name:<22}{task.family:<8}{_sign(task.int_sign):>4}{_sign(task.seq_sign):>5}"
+    return f"{name:<22}{task.family:<8}{_SIGN[task.int_sign]:>4}{_SIGN[task.seq_sign]:>5}"
 
 
 def _print_study_tasks(config: Mapping[str, Any]) -> None:
@@ -55,10 +56,6 @@ def _print_study_tasks(config: Mapping[str, Any]) -> None:
     for task in tasks.values():
         file = f"  ({task.own.plugin.path.name})" if task.own else ""
         print(f"{_line(task)}  {', '.join(period_names(task))}{file}")
-
-
-def _sign(sign: int) -> str:
-    return {1: "r", -1: "l", 0: "-"}[sign]
 
 
 def _battery(text: str) -> int | str | list[str]:

@@ -112,11 +112,10 @@ def plan(
     needed = {cell.dataset_path(results, split) for cell in missing for split in SPLITS}
     to_make = [path for path in files if path in needed and not path.exists()]
     lefts = left_of_cells(missing, results)
-    costs: dict[str, Cost] = {}
+    kinds: dict[str, Cell] = {}
     for cell in missing:
-        kind = kind_of(cell)
-        if kind not in costs:
-            costs[kind] = cost(cell) if callable(cost) else Cost(float(cost))
+        kinds.setdefault(kind_of(cell), cell)
+    costs = {kind: cost(cell) if callable(cost) else Cost(float(cost)) for kind, cell in kinds.items()}
     seconds = [cell_seconds(cell, costs[kind_of(cell)], left) for cell, left in zip(missing, lefts, strict=True)]
     hours, wall = sum(seconds) / 3600, makespan(seconds, parallel) / 3600
     gpu_hours, core_hours = hours * gpus / pack, hours * threads

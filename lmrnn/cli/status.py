@@ -107,9 +107,7 @@ def status_command(arguments: argparse.Namespace) -> None:
         print()
 
 
-def _report(
-    reader: Reader, cells: Sequence[Cell], config: Mapping[str, Any], asked: Asked, as_json: bool = False
-) -> str:
+def _report(reader: Reader, cells: Sequence[Cell], config: Mapping[str, Any], asked: Asked, as_json: bool) -> str:
     states = reader.states(cells)
     if as_json:
         return "\n".join(_json(one) for one in states)

@@ -12,7 +12,6 @@ import shlex
 
 _LITERAL = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?=\s|$)""", re.DOTALL)
 _WORD = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
-_SPACE = re.compile(r"\s*")
 
 
 def words(line: str) -> list[str]:
@@ -25,19 +24,16 @@ def words(line: str) -> list[str]:
     >>> words("--config " + repr("folder=it's $(here)") + " --retries 0")
     ['--config', "folder=it's $(here)", '--retries', '0']
     """
-    found, position = [], _SPACE.match(line).end()
-    while position < len(line):
-        literal = _LITERAL.match(line, position)
-        if literal and (text := _as_python(literal[0])) is not None:
+    found: list[str] = []
+    while line := line.lstrip():
+        match = _LITERAL.match(line)
+        if match and (text := _as_python(match[0])) is not None:
             found.append(text)
-            position = literal.end()
+        elif match := _WORD.match(line):
+            found += shlex.split(match[0])
         else:
-            word = _WORD.match(line, position)
-            if word is None:
-                raise ValueError(f"an unfinished quotation in {line[position : position + 80]!r}")
-            found += shlex.split(word[0])
-            position = word.end()
-        position = _SPACE.match(line, position).end()
+            raise ValueError(f"an unfinished quotation in {line[:80]!r}")
+        line = line[match.end() :]
     return found
 
 

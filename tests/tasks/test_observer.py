@@ -55,10 +55,10 @@ def test_an_observer_of_rendered_trials_gets_as_many_right(name, dt):
 
 def test_what_can_be_reached_on_the_twenty_tasks():
     """By hand: six tasks without a decision, fourteen with one of two; noise matters in the five dm tasks alone."""
-    reach = reach_of(20)
+    reach = reach_of(20, trials=2_000)
     assert reach.chance == pytest.approx((6 + 14 * 0.5) / 20)
     assert 0.98 < reach.ideal < 1
-    assert reach.error < 5e-4
+    assert reach.error < 1e-3
     assert reach.at(0) == reach.chance
     assert reach.at(1) == reach.ideal
 

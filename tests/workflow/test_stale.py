@@ -184,3 +184,14 @@ def test_a_study_that_runs_is_not_given_other_settings_by_a_second_driver(tmp_pa
         take_study(tmp_path / "running.lock", changes=True)
     with take_study(tmp_path / "running.lock", changes=True) as alone:
         assert alone is not None
+
+
+def test_a_second_driver_with_other_settings_says_what_is_the_matter(tmp_path):
+    study = Study(tmp_path)
+    assert study.snakemake("--until", "generate_dataset").returncode == 0
+    study.change(curves={"thresholds": [0.3]})
+    with take_study(study.results / "tiny/inputs/running.lock", changes=False):
+        done = study.snakemake()
+    assert done.returncode == 1
+    assert "other settings" in done.stdout
+    assert "NameError" not in done.stdout

@@ -1,4 +1,4 @@
-"""Extreme but legal studies end well, and what differs stays apart: all steps of the workflow, from config to figures."""
+"""Extreme but legal studies end well, and what differs stays apart: every step of the workflow, in this process."""
 
 import pandas as pd
 import pytest

@@ -31,6 +31,10 @@ class _Log:
         except OSError as error:
             self._give_up(error)
 
+    def record(self, event: str, **fields: object) -> None:
+        """Tell programs something, in the file of records beside the log; a training does where its log can."""
+        append_record(records_file(self._path), event, **fields)
+
     def write(self, text: str) -> int:
         self._line += text
         if self._line.endswith("\n"):
@@ -184,11 +188,10 @@ def logged(path: Path | str) -> Iterator[TextIO]:
     killed (`lmrnn.files.lives`).
     """
     secure_streams()
-    records = records_file(path)
     with suppress(LmrnnError):  # what cannot be removed cannot be written either, and the log says so
-        remove(records)
+        remove(records_file(path))
     with closing(_Log(path)) as log:
-        append_record(records, "begin", **lives.this_process())
+        log.record("begin", **lives.this_process())
         try:
             stream = cast(TextIO, log)  # it has what print and traceback need of one
             with explained(stream):
@@ -196,6 +199,6 @@ def logged(path: Path | str) -> Iterator[TextIO]:
         except SystemExit as end:
             cause = end.__cause__ or end
             why = message(cause) or f"{type(cause).__name__}: {cause}"
-            append_record(records, "end", status=end.code, reason=why)
+            log.record("end", status=end.code, reason=why)
             raise
-        append_record(records, "end", status=0, reason="")
+        log.record("end", status=0, reason="")

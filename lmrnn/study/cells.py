@@ -112,6 +112,11 @@ def _mean(values: np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
+def _at(values: np.ndarray, place: int) -> float:
+    """A measure at one evaluation; NaN where there was none."""
+    return float(values[place]) if len(values) else float("nan")
+
+
 def cell_row(
     result: CellResult,
     label: str,
@@ -129,7 +134,8 @@ def cell_row(
     spec, history, provenance = result.spec, result.history, result.provenance
     connectivity = spec["connectivity"]
     network = {key: value for key, value in spec["network"].items() if key != "neurons"}
-    tasks, best = spec["tasks"], int(np.argmax(history["decision_accuracy"]))
+    tasks, evaluated = spec["tasks"], len(history["step"])  # 0 of a training that was lost before it was evaluated
+    best = int(np.argmax(history["decision_accuracy"])) if evaluated else 0
     return {
         "connectivity": label,
         "kind": connectivity["kind"],
@@ -146,11 +152,11 @@ def cell_row(
         **{key: _cell_of_table(spec[key]) for key in _LATER if key in spec},
         **{key: _cell_of_table(value) for key, value in {**network, **spec["training"]}.items()},
         "status": result.status,
-        "last_step": int(history["step"][-1]),
+        "last_step": int(history["step"][-1]) if evaluated else 0,
         **{f"test_{name}": _mean(result.test[name]) for name in MEASURES},
-        **{f"validation_{name}": float(history[name][-1]) for name in MEASURES},
-        "best_validation_decision_accuracy": float(history["decision_accuracy"][best]),
-        "best_step": int(history["step"][best]),
+        **{f"validation_{name}": _at(history[name], -1) for name in MEASURES},
+        "best_validation_decision_accuracy": _at(history["decision_accuracy"], best),
+        "best_step": int(history["step"][best]) if evaluated else 0,
         **{f"test_at_best_{name}": _mean(result.test.get(AT_BEST + name, _NONE)) for name in MEASURES},
         "test_in_training": test_in_training,
         **{key: provenance.get(key) for key in (*CLOCKS, "restarts", "peak_memory_mb", "path", "host")},

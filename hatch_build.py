@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -94,10 +95,13 @@ def compile_library(root: Path, library: Path, extra: Iterable[str] = (), wanted
 def _build(compiler: list[str], root: Path, scratch: Path, library: Path, parts: list, extra: list[str]) -> None:
     """Compile and link with one compiler; raise CalledProcessError with its messages where it fails."""
 
+    digest = runpy.run_path(str(root / "lmrnn/networks/sources.py"))["digest"](root / SOURCE)
+    shared = [*FLAGS, f'-DSOURCES="{digest}"']
+
     def compile_unit(unit: tuple[str, str, list[str]]) -> str:
         name, source, flags = unit
         target = str(scratch / f"{name}.o")
-        _call([*compiler, *FLAGS, *flags, *extra, "-c", str(root / SOURCE / source), "-o", target])
+        _call([*compiler, *shared, *flags, *extra, "-c", str(root / SOURCE / source), "-o", target])
         return target
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -23,6 +23,7 @@ from torch import Tensor
 from lmrnn.errors import ConfigError, ResourceError
 from lmrnn.networks import PARAMETERS
 from lmrnn.networks.pairs import MOST_TOGETHER, Pairs, Walk, pair_rows, walk
+from lmrnn.networks.sources import digest
 from lmrnn.tasks import CHANNELS, CLASSES
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lmrnn.networks.model import LMRNN
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
+SOURCES = Path(__file__).with_name("csrc")
 CODES = {"relu": 0, "softplus": 1, "tanh": 2}
 _FAULTS = {-1: "the workspace is too small", -2: "a length is outside 1..T", -3: "a rule is not a task of the network"}
 _pointer, _long = ctypes.c_void_p, ctypes.c_int64
@@ -84,13 +86,12 @@ class _Library:
 
 
 def _check(library: ctypes.CDLL, path: Path) -> None:
-    """Refuse a library that was not compiled from the source beside this file."""
+    """Refuse a library that was not compiled from the source beside this file, or for other sizes than this file's."""
     library.lmrnn_problem_bytes.restype = _long
-    same = library.lmrnn_problem_bytes() == ctypes.sizeof(_Problem)
-    if hasattr(library, "lmrnn_constants"):  # those of before 0.2 have none, and the same numbers
-        same = same and tuple((_long * 3).in_dll(library, "lmrnn_constants")) == (CHANNELS, CLASSES, MOST_TOGETHER)
-    if not same:
-        raise OSError(f"{path} was compiled from other source than this file's: install the package again")
+    same = library.lmrnn_problem_bytes() == ctypes.sizeof(_Problem) and hasattr(library, "lmrnn_sources")
+    same = same and tuple((_long * 3).in_dll(library, "lmrnn_constants")) == (CHANNELS, CLASSES, MOST_TOGETHER)
+    if not same or (ctypes.c_char * 64).in_dll(library, "lmrnn_sources").value.decode() != digest(SOURCES):
+        raise OSError(f"{path} was compiled from other source than this package's: install it again, or make setup")
 
 
 @cache

@@ -218,3 +218,14 @@ def test_a_library_of_other_source_is_refused(monkeypatch):
     monkeypatch.setattr(kernel, "_Problem", kernel._Parameters)
     with pytest.raises(OSError, match="compiled from other source"):
         kernel._Library(kernel.LIBRARY)
+
+
+@compiled
+def test_a_library_from_before_a_change_of_the_source_is_refused(tmp_path, monkeypatch):
+    shutil.copytree(kernel.SOURCES, tmp_path / "csrc")
+    monkeypatch.setattr(kernel, "SOURCES", tmp_path / "csrc")
+    kernel._Library(kernel.LIBRARY)
+    with open(tmp_path / "csrc/forward.h", "a") as source:
+        source.write("\n")
+    with pytest.raises(OSError, match=r"compiled from other source .* make setup"):
+        kernel._Library(kernel.LIBRARY)

@@ -67,6 +67,9 @@ EXPORT int64_t lmrnn_problem_bytes(void) { return sizeof(Problem); }
 
 EXPORT const int64_t lmrnn_constants[] = {CHANNELS, CLASSES, MOST_TOGETHER};
 
+/* Digest of the files that all of this was compiled from. */
+EXPORT const char lmrnn_sources[] = SOURCES;
+
 /* Bytes of workspace that lmrnn_run needs; `precision` is 0 for float, 1 for double. */
 EXPORT int64_t lmrnn_workspace_bytes(const Problem *p, int variant, int precision) {
     return fitting(p, variant, precision)->bytes[precision](p);

@@ -7,9 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lmrnn.claims.autapses import task_group
 from lmrnn.claims.best import Comparison, Setting, Settings, compare
+from lmrnn.claims.controls import measure_text, number_text
+from lmrnn.curves.statistics import student_interval
+from lmrnn.tasks.battery import battery
 
 FIRST, TWENTY = "lottery_first", "lottery_20"  # 82 tasks, full and local; 20 tasks, all kinds
+END, REPLICATION = "lottery_end", "replication"  # 82 tasks, 20,000 steps with decay; the paper's claims
 RADII = ("local-r3", "local-r5", "local-r8")
 SPARSE = {
     **{f"local r{radius}": (f"local-r{radius}",) for radius in (3, 5, 8)},
@@ -17,6 +22,7 @@ SPARSE = {
     "small world": ("small_world-r3-p0.2",),
     "autapses": ("autapse",),
 }
+_GROUPS = {task.name: task_group(task) for task in battery(82)}
 _results = runpy.run_path(str(Path(__file__).with_name("results.py")))
 _read, _made = _results["read"], _results["made"]
 
@@ -122,10 +128,76 @@ def ends() -> list[str]:
     return found
 
 
+def _interval(values: pd.Series) -> str:
+    """Mean over seeds with Student's 95% interval."""
+    low, high = student_interval(values.to_numpy())
+    return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
+
+
+def _ends_by_network() -> dict[tuple[str, int, int], pd.DataFrame]:
+    """Cells by name, neurons and synapses of their network, indexed by seed."""
+    groups = _read(END, "cells").groupby(["connectivity", "neurons", "synapses"])
+    found = {keys: part.set_index("seed") for keys, part in groups}
+    return dict(sorted(found.items(), key=lambda item: (item[0][1], item[0][2])))
+
+
+def ends_after_decay() -> list[str]:
+    """Rows of the table of what networks hold in the end: test decision accuracy where validation was best, and what it
+    is more than that of full, seed by seed.
+    """
+    networks, found = _ends_by_network(), []
+    column = "test_at_best_decision_accuracy"
+    full = networks["full", 256, 65536][column]
+    for (name, neurons, synapses), cells in networks.items():
+        difference = "" if name == "full" else _interval((cells[column] - full).dropna())
+        names = f"{name} | {neurons:,} | {synapses:,} | {len(cells)}"
+        found.append(f"| {names} | {_interval(cells[column])} | {difference} |")
+    return found
+
+
+def ends_by_group() -> list[str]:
+    """Rows of the table of ends by group of tasks: mean test decision accuracy of the tasks, of every network."""
+    tasks = _read(END, "curves/task_accuracy").assign(group=lambda rows: rows["task"].map(_GROUPS))
+    accuracy = tasks.pivot_table(
+        index="group", columns=["network_neurons", "synapses"], values="test_decision_accuracy"
+    )
+    known = tasks.pivot_table(index="group", values=["always_fixate", "ideal"])
+    order = [group for group in dict.fromkeys(_GROUPS.values()) if group in accuracy.index]
+    rows = [[*accuracy.loc[group], known.at[group, "always_fixate"], known.at[group, "ideal"]] for group in order]
+    counts = pd.Series(_GROUPS).value_counts()
+    return [
+        f"| {group} | {counts[group]} | {' | '.join(f'{one:.3f}' for one in row)} |"
+        for group, row in zip(order, rows, strict=True)
+    ]
+
+
+def _claim_row(row: pd.Series) -> str:
+    """A row of claims.csv: claim, condition, what is measured and compared, number and bounds, verdict."""
+    measured = ", ".join(filter(None, [str(row["comparison"]), measure_text(row)]))
+    words = [str(row["claim"]), str(row["condition"]), measured, f"{row['bound']} {number_text(row)}".strip()]
+    return f"| {' | '.join([*words, row['verdict']])} |"
+
+
+def claims() -> list[str]:
+    """Rows of the table of the paper's claims: all that have a verdict and a number."""
+    table = _read(REPLICATION, "claims").fillna({"subject": "", "bound": "", "verdict": ""})
+    return [_claim_row(row) for _, row in table[(table["role"] == "claim") & table["number"].notna()].iterrows()]
+
+
+def controls() -> list[str]:
+    """Rows of the table of controls: of claim 1 in area over the whole training, of claim 4 those of local networks."""
+    table = _read(REPLICATION, "claims").fillna({"subject": "", "bound": "", "verdict": ""})
+    named = table["comparison"].str
+    first = (table["claim"] == 1) & (table["subject"] == "whole training") & ~named.contains("both at|local-r. - full")
+    chosen = (table["role"] == "control") & (first | (table["claim"] == 4))
+    return [_claim_row(row) for _, row in table[chosen].iterrows()]
+
+
 def rows() -> list[str]:
     """All rows of the page."""
     small = (250, 500, 1000)
-    return [*lines(), *steps(), *ends(), *lines(TWENTY, small), *steps(TWENTY, (0.7, 0.8)), *wirings(), *pool()]
+    first, twenty = [*lines(), *steps(), *ends()], [*lines(TWENTY, small), *steps(TWENTY, (0.7, 0.8))]
+    return [*first, *twenty, *wirings(), *pool(), *ends_after_decay(), *ends_by_group(), *claims(), *controls()]
 
 
 if __name__ == "__main__":

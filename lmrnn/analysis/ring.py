@@ -14,7 +14,8 @@ Integers = NDArray[np.int64]
 RING_STEP = 2 * np.pi / POSITIONS
 _ENOUGH_POSITIONS = POSITIONS // 2
 _HALF_TURN = 1e-6  # rad; so near to half a turn, rounding says in which sense: it counts as -pi
-_FLAT = 1e-6  # size over the largest, of a plane's second axis or of a state, that the rounding of float32 can make
+# a plane's second axis, or what a state differs by, over the largest state: what the rounding of float32 can make
+_FLAT = 1e-6
 
 
 class NoPlaneError(ValueError):
@@ -85,13 +86,14 @@ def measure_rotation(
     parts = conditions - shared[place]
     fits = [_cosine_and_sine(parts[time == one], start[time == one]) for one in np.unique(time)]
     _, strengths, axes = np.linalg.svd(np.concatenate(fits), full_matrices=False)
-    if not (len(strengths) > 1 and strengths[1] > _FLAT * strengths[0]):
+    rounding = _FLAT * np.linalg.norm(states, axis=1).max()
+    if not (len(strengths) > 1 and strengths[1] > rounding):
         raise NoPlaneError("rotation needs states that span a plane, not a line or a point")
     axes = axes[:2]
     differing = states - shared[np.searchsorted(np.unique(since), since)]
     plane = differing @ axes.T
     size = np.hypot(*plane.T)
-    angle = np.where(size > _FLAT * size.max(), np.arctan2(plane[:, 1], plane[:, 0]), np.nan)
+    angle = np.where(size > rounding, np.arctan2(plane[:, 1], plane[:, 0]), np.nan)
     wanted = RING_STEP * position
     if _coherence(angle[onset], -wanted[onset]) > _coherence(angle[onset], wanted[onset]):
         plane, angle = plane * [1, -1], -angle

@@ -106,7 +106,9 @@ def in_plane(points):
         rest = {first: state - shared[time] for first, state in own.items()}
         fits += wave(rest)
     values, vectors = np.linalg.eigh(sum(np.outer(fit, fit) for fit in fits))
-    if len(values) < 2 or values[-2] <= 1e-12 * values[-1]:  # squares: a millionth of the other axis
+    # states are rounded to float32: what is less than a millionth of the largest of them may be no more than that
+    nothing = 1e-6 * max(math.sqrt(point["state"] @ point["state"]) for point in points)
+    if len(values) < 2 or values[-2] <= nothing**2:
         return None
     inside = whole = 0.0
     for point in points:
@@ -115,9 +117,8 @@ def in_plane(points):
         point["angle"] = math.atan2(point["y"], point["x"])
         inside += point["x"] ** 2 + point["y"] ** 2
         whole += rest @ rest
-    largest = max(math.hypot(point["x"], point["y"]) for point in points)
     for point in points:  # where all states are at a time, a state lies in no direction
-        if math.hypot(point["x"], point["y"]) <= 1e-6 * largest:
+        if math.hypot(point["x"], point["y"]) <= nothing:
             point["angle"] = NAN
     return inside / max(whole, 1e-300)
 

@@ -248,6 +248,17 @@ def test_states_on_a_line_or_a_point_span_no_plane(axes):
         measure_rotation(waves @ np.array(axes).T, start + steps, trial)
 
 
+def test_what_the_rounding_of_large_states_makes_is_no_plane():
+    """They differ along one line by a thousandth of their size; beside it, by the last digit of float32."""
+    trial, steps = np.repeat(np.arange(64), 5), np.tile(np.arange(5), 64)
+    start = trial % 16
+    large = stream(0, "large states").uniform(1, 2, 30)
+    states = large * (1 + 1e-3 * np.cos(RING_STEP * start + 0.3))[:, None]
+    assert np.ptp(states.astype(np.float32) - states) > 0
+    with pytest.raises(NoPlaneError, match="span a plane"):
+        measure_rotation(states.astype(np.float32), start + steps, trial)
+
+
 def test_missing_rows_shift_no_times():
     # every position reported but 15, as in the published code: of a state that turns among others that rise with time
     start, steps, trial = GRID

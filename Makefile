@@ -62,7 +62,7 @@ setup: $(READY)  ## the environment in .venv, kept as long as nothing that it is
 
 PLUGIN := snakemake-executor-plugin-submitit
 
-$(READY): pyproject.toml $(PLUGIN)/pyproject.toml constraints.txt hatch_build.py $(wildcard lmrnn/networks/csrc/*)
+$(READY): pyproject.toml $(PLUGIN)/pyproject.toml constraints.txt hatch_build.py lmrnn/files/sources.py $(wildcard lmrnn/networks/csrc/*)
 	@echo "installing into $(VENV): a few minutes, 2 GB, more with CUDA"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./$(PLUGIN) -e '.[dev]'

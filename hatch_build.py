@@ -29,6 +29,7 @@ except (
 
 SOURCE = Path("lmrnn/networks/csrc")
 LIBRARY = Path("lmrnn/networks/_kernel.so")
+digest = runpy.run_path(str(Path(__file__).with_name("lmrnn") / "files/sources.py"))["digest"]
 # -fno-math-errno lets sqrt and comparisons vectorise; no flag here changes the value of an expression, except that
 # multiply and add may be fused (-ffp-contract=fast is gcc's default, named so that clang does the same).
 FLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=fast", "-Wall"]
@@ -95,8 +96,7 @@ def compile_library(root: Path, library: Path, extra: Iterable[str] = (), wanted
 def _build(compiler: list[str], root: Path, scratch: Path, library: Path, parts: list, extra: list[str]) -> None:
     """Compile and link with one compiler; raise CalledProcessError with its messages where it fails."""
 
-    digest = runpy.run_path(str(root / "lmrnn/networks/sources.py"))["digest"](root / SOURCE)
-    shared = [*FLAGS, f'-DSOURCES="{digest}"']
+    shared = [*FLAGS, f'-DSOURCES="{digest(root / SOURCE, (".c", ".h"))}"']
 
     def compile_unit(unit: tuple[str, str, list[str]]) -> str:
         name, source, flags = unit
@@ -118,9 +118,10 @@ def _call(command: list[str]) -> None:
 
 
 def is_current(root: Path, library: Path) -> bool:
-    """Return whether the library exists and is newer than every source file and this script."""
-    sources = [*(root / SOURCE).glob("*.[ch]"), root / "hatch_build.py"]
-    return library.exists() and library.stat().st_mtime > max(path.stat().st_mtime for path in sources)
+    """Return whether the library exists, was compiled from these sources, and is newer than this script."""
+    if not library.exists() or library.stat().st_mtime <= (root / "hatch_build.py").stat().st_mtime:
+        return False
+    return digest(root / SOURCE, (".c", ".h")).encode() in library.read_bytes()
 
 
 def ensure_library(root: Path) -> bool:

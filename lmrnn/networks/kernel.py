@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from lmrnn.errors import ConfigError, ResourceError
+from lmrnn.files.sources import digest
 from lmrnn.networks import PARAMETERS
 from lmrnn.networks.pairs import MOST_TOGETHER, Pairs, Walk, pair_rows, walk
-from lmrnn.networks.sources import digest
 from lmrnn.tasks import CHANNELS, CLASSES
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def _check(library: ctypes.CDLL, path: Path) -> None:
     library.lmrnn_problem_bytes.restype = _long
     same = library.lmrnn_problem_bytes() == ctypes.sizeof(_Problem) and hasattr(library, "lmrnn_sources")
     same = same and tuple((_long * 3).in_dll(library, "lmrnn_constants")) == (CHANNELS, CLASSES, MOST_TOGETHER)
-    if not same or (ctypes.c_char * 64).in_dll(library, "lmrnn_sources").value.decode() != digest(SOURCES):
+    if not same or (ctypes.c_char * 64).in_dll(library, "lmrnn_sources").value.decode() != digest(
+        SOURCES, (".c", ".h")
+    ):
         raise OSError(f"{path} was compiled from other source than this package's: install it again, or make setup")
 
 

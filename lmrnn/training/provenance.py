@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import resource
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 import lmrnn
+from lmrnn.files.sources import digest
 
 PURPOSES = ("training", "evaluation", "checkpoint")
 _PATIENCE = 10  # seconds for git, which takes milliseconds where the disk answers
@@ -57,12 +57,7 @@ def code(package: Path = Path(lmrnn.__file__).parent) -> dict[str, str | None]:
     """The code that computes: ``sha256`` of the package's sources, and ``commit`` of the clone that they lie in, with
     ``-dirty`` where sources were changed since; None where there is no clone, or git does not say.
     """
-    content = hashlib.sha256()
-    for file in sorted(path for path in package.rglob("*") if path.suffix in _SOURCES):
-        content.update(
-            f"{file.relative_to(package).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
-        )
-    return {"sha256": content.hexdigest(), "commit": _commit(package)}
+    return {"sha256": digest(package, _SOURCES), "commit": _commit(package)}
 
 
 def _commit(package: Path) -> str | None:
